@@ -1,0 +1,267 @@
+"""From a YAML file to the effective config: flags > environment > YAML > defaults."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from makerlab.config.settings import (
+    DataSettings,
+    DataSplitSettings,
+    EnvSettings,
+    EvaluateSettings,
+    RunSettings,
+    Settings,
+    TrainSettings,
+    TuneSettings,
+)
+from makerlab.errors import UserError, nearest
+from makerlab.files import content_hash
+
+ENVIRONMENT_PREFIX = "MAKERLAB__"
+
+
+class Config(Settings):
+    """The effective config of a run, all sources merged."""
+
+    task: str = Field("market_making", description="What is learned.")
+    env: EnvSettings = Field(description="The environment.")
+    train: TrainSettings = Field(default_factory=TrainSettings, description="Training.")
+    tune: TuneSettings = Field(default_factory=TuneSettings, description="Tuning.")
+    evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings, description="Judging.")
+    run: RunSettings = Field(default_factory=RunSettings, description="Names and notes.")
+    data: DataSettings = Field(default_factory=DataSettings, description="Candles.")
+    data_split: DataSplitSettings = Field(
+        default_factory=DataSplitSettings, description="Segments."
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, numbers and strings, fit for YAML and JSON."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """Return the effective config as YAML."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    @property
+    def hash(self) -> str:
+        """The sha256 of the effective config; notes don't change a result and don't count."""
+        content = self.to_dict()
+        del content["run"]["notes"]
+        return content_hash(content)
+
+    def with_values(self, values: Mapping[str, Any]) -> "Config":
+        """Return a copy with dotted keys replaced, validated again."""
+        content = self.to_dict()
+        for key, value in values.items():
+            _set_dotted(content, key, value, source="override")
+        return _validate(content, source="override")
+
+
+def load_config(
+    path: Path,
+    *,
+    overlays: tuple[Path, ...] = (),
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Read a config file and merge profile overlays, environment variables and flags over it.
+
+    `flags` maps dotted keys (`train.seed`) to values; None means that the flag was not given.
+    Raises UserError naming the file, the key, what was found and the nearest valid key.
+    """
+    content = read_yaml(path)
+    check_keys(content, source=str(path))
+    for overlay in overlays:
+        layer = read_yaml(overlay)
+        check_keys(layer, source=str(overlay))
+        content = _merged(content, layer)
+    for key, value, variable in _environment_values(environment or os.environ):
+        _set_dotted(content, key, value, source=f"environment variable {variable}")
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _set_dotted(content, key, value, source="command line")
+    return _validate(content, source=str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raises UserError for a missing, unreadable or malformed file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = _nearby_file(path)
+        raise UserError(f"{path}: no such config file{hint}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: found a directory, expected a YAML file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text, expected a YAML file") from None
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}:{line} not valid YAML: {problem}") from None
+    if content is None:
+        raise UserError(f"{path}: the file is empty, expected sections such as env and train")
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: found a {type(content).__name__}, expected a mapping of sections")
+    return content
+
+
+def check_keys(content: Mapping[str, Any], *, source: str) -> None:
+    """Refuse unknown sections and keys, naming the nearest valid one."""
+    for key, model in _walk(content, Config, prefix=""):
+        section, _, name = key.rpartition(".")
+        place = f"section '{section}'" if section else "the config"
+        raise UserError(f"{source}: unknown key '{name}' in {place}; {nearest(name, model)}")
+
+
+def dotted_keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """Yield every key of a config in dotted form."""
+    for name, field in model.model_fields.items():
+        section = _section_model(field.annotation)
+        if section is None:
+            yield prefix + name
+        else:
+            yield from dotted_keys(section, f"{prefix}{name}.")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a key written twice is an error rather than a silent last-wins.
+
+    It also reads 3e-4 as a number, as YAML 1.2 does and as everyone writing configs expects.
+    """
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is not text", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key}' is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _float_resolver() -> None:
+    import re
+
+    pattern = r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"
+    _UniqueKeyLoader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(pattern), list("-+0123456789")
+    )
+
+
+_float_resolver()
+
+
+def _walk(
+    content: Mapping[str, Any], model: type[BaseModel], prefix: str
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield (dotted unknown key, valid names beside it)."""
+    for key, value in content.items():
+        if key not in model.model_fields:
+            yield prefix + str(key), list(model.model_fields)
+            continue
+        section = _section_model(model.model_fields[key].annotation)
+        if section is not None and isinstance(value, Mapping):
+            yield from _walk(value, section, f"{prefix}{key}.")
+
+
+def _section_model(annotation: Any) -> type[BaseModel] | None:
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if is_model else None
+
+
+def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in overlay.items():
+        below = result.get(key)
+        both_sections = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged(below, value) if both_sections else value
+    return result
+
+
+def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """Yield (dotted key, value, variable name) of MAKERLAB__SECTION__KEY variables."""
+    valid = set(dotted_keys())
+    for variable in sorted(environment):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+        if key not in valid:
+            raise UserError(
+                f"environment variable {variable}: unknown key '{key}'; {nearest(key, valid)}"
+            )
+        yield key, parse_value(environment[variable]), variable
+
+
+def parse_value(text: str) -> Any:
+    """Read a flag's or variable's text as YAML does, so that 8, 3e-4 and [64, 64] are typed."""
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError:
+        return text
+
+
+def _set_dotted(content: dict[str, Any], key: str, value: Any, *, source: str) -> None:
+    valid = set(dotted_keys())
+    if key not in valid:
+        raise UserError(f"{source}: unknown key '{key}'; {nearest(key, valid)}")
+    *sections, name = key.split(".")
+    place = content
+    for section in sections:
+        inner = place.get(section)
+        place[section] = dict(inner) if isinstance(inner, Mapping) else {}
+        place = place[section]
+    _drop_alternative(place, key)
+    place[name] = value
+
+
+def _drop_alternative(section: dict[str, Any], key: str) -> None:
+    """A base spread given by a stronger source replaces the other unit given by a weaker one."""
+    pair = {"env.base_spread": "base_spread_bps", "env.base_spread_bps": "base_spread"}
+    if key in pair:
+        section.pop(pair[key], None)
+
+
+def _validate(content: Mapping[str, Any], *, source: str) -> Config:
+    if content.get("env") is None:
+        raise UserError(f"{source}: section 'env' is missing")
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{source}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    found = problem["input"]
+    message = problem["msg"].removeprefix("Value error, ")
+    choices = (problem.get("ctx") or {}).get("expected")
+    if problem["type"] == "literal_error" and isinstance(choices, str):
+        message = nearest(str(found), [choice.strip("' ") for choice in _split_choices(choices)])
+    if isinstance(found, Mapping):
+        return f"'{place}': {message}" if place else message
+    return f"'{place}': found {found!r}; {message}"
+
+
+def _split_choices(choices: str) -> list[str]:
+    return choices.replace(" or ", ", ").split(", ")
+
+
+def _nearby_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" ({path.parent} is not a directory)"
+    names = [entry.name for entry in path.parent.iterdir() if entry.suffix in {".yaml", ".yml"}]
+    return f"; {nearest(path.name, names)}" if names else ""

@@ -1,0 +1,332 @@
+"""The settings models, one per section of a config file.
+
+Every field carries a sentence of description: it feeds `--help`, docs/configuration.md and error
+messages.
+"""
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SYNTHETIC = "synthetic"
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Settings(BaseModel):
+    """Base of all sections: frozen, unknown keys refused, no silent conversion of text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_boolean_as_number(cls, value: Any, info: Any) -> Any:
+        """YAML's `yes` and `on` become True, which pydantic would accept as the number 1."""
+        field = cls.model_fields[info.field_name]
+        if isinstance(value, bool) and "bool" not in str(field.annotation):
+            raise ValueError(f"found the boolean {value}, expected a value of another type")
+        return value
+
+
+class FillSettings(Settings):
+    """Assumptions under which a resting quote is filled by the next bar."""
+
+    both_touched: Literal["worse_side", "both"] = Field(
+        "worse_side",
+        description="When one bar trades through both quotes: keep only the fill that is worth "
+        "less at the bar's close (the path inside a bar is unknown), or keep both.",
+    )
+    penetration_bps: NonNegativeFloat = Field(
+        0.0, description="How far, in basis points, the bar must trade beyond a quote to fill it."
+    )
+    volume_participation: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.1, description="Largest share of the next bar's volume that a quote can take."
+    )
+    liquidate_at_end: bool = Field(
+        True,
+        description="Flatten the inventory at the last close of an episode as a taker, paying "
+        "taker_fee_rate and liquidation_half_spread_bps.",
+    )
+    liquidation_half_spread_bps: NonNegativeFloat = Field(
+        1.0, description="Half of the market's own spread, in basis points, paid when flattening."
+    )
+
+
+class EnvSettings(Settings):
+    """The market-making environment."""
+
+    csv_path: str = Field(
+        SYNTHETIC,
+        min_length=1,
+        description="A CSV or Parquet file of candles, or the word `synthetic`.",
+    )
+    episode_length: PositiveInt = Field(240, description="Bars in one episode.")
+    fee_rate: Annotated[float, Field(gt=-0.01, lt=0.05)] = Field(
+        0.0, description="Maker fee as a fraction of notional; negative is a rebate."
+    )
+    taker_fee_rate: Annotated[float, Field(ge=0.0, lt=0.05)] = Field(
+        0.0005, description="Taker fee as a fraction of notional, paid when flattening."
+    )
+    lambda_inv: NonNegativeFloat = Field(
+        0.0,
+        description="Reward penalty per bar and unit of notional held, as a fraction of notional.",
+    )
+    lambda_turnover: NonNegativeFloat = Field(
+        0.0, description="Reward penalty per unit of notional traded, as a fraction of notional."
+    )
+    max_inventory: PositiveFloat = Field(1.0, description="Largest absolute position, base units.")
+    base_spread: PositiveFloat | None = Field(
+        None, description="Base half-spread in price units (give this or base_spread_bps)."
+    )
+    base_spread_bps: PositiveFloat | None = Field(
+        None, description="Base half-spread in basis points of the mid (or give base_spread)."
+    )
+    alpha: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.5, description="How far the first action widens or narrows the half-spread."
+    )
+    beta: Annotated[float, Field(ge=0.0, le=2.0)] = Field(
+        0.5, description="How far the second action shifts both quotes, in half-spreads."
+    )
+    random_start: bool = Field(
+        True, description="Start training episodes at random bars rather than at the first."
+    )
+    order_size: PositiveFloat = Field(0.1, description="Size of each quote, base units.")
+    initial_cash: PositiveFloat = Field(
+        100_000.0, description="Capital at the start of an episode; returns are measured on it."
+    )
+    allow_no_quote: bool = Field(
+        False,
+        description="Add a third action: below -1/3 the bid is left out, above 1/3 the ask.",
+    )
+    fill: FillSettings = Field(default_factory=FillSettings, description="The fill model.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "EnvSettings":
+        given = [self.base_spread, self.base_spread_bps]
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give exactly one of base_spread and base_spread_bps")
+        if self.order_size > self.max_inventory:
+            raise ValueError(
+                f"order_size {self.order_size} is above max_inventory {self.max_inventory}"
+            )
+        return self
+
+
+class TrainSettings(Settings):
+    """The learner and the course of a training run."""
+
+    algo: Literal["SAC"] = Field("SAC", description="The learning algorithm.")
+    total_timesteps: PositiveInt = Field(300_000, description="Environment steps of a run.")
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        3e-4, description="Adam's step size for actor, critics and entropy coefficient."
+    )
+    gamma: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.99, description="Discount factor.")
+    batch_size: PositiveInt = Field(256, description="Transitions per gradient step.")
+    tau: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.02, description="Share of the critics that moves into the targets at each step."
+    )
+    train_freq: PositiveInt = Field(1, description="Environment steps between updates.")
+    gradient_steps: PositiveInt = Field(1, description="Gradient steps per update.")
+    learning_starts: NonNegativeInt = Field(
+        500, description="Environment steps with random actions before learning begins."
+    )
+    buffer_size: PositiveInt = Field(200_000, description="Transitions the replay buffer holds.")
+    eval_freq: PositiveInt = Field(
+        10_000, description="Environment steps between validations; each is also a checkpoint."
+    )
+    net_arch: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
+        (256, 256), description="Hidden layers of actor and critics."
+    )
+    seed: Seed = Field(0, description="Seed of the learner and of its environment.")
+    deterministic_eval: bool = Field(
+        True, description="Judge the mean action rather than a sampled one."
+    )
+    log_interval: PositiveInt = Field(10, description="Episodes between rows of progress.csv.")
+
+
+class LogRange(Settings):
+    """A range of a tuned number."""
+
+    low: PositiveFloat = Field(description="Smallest value, included.")
+    high: PositiveFloat = Field(description="Largest value, included.")
+    log: bool = Field(False, description="Search on a logarithmic scale.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "LogRange":
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self
+
+
+class SearchSpace(Settings):
+    """What the tuner may choose; every key is a key of `train`."""
+
+    net_arch: Annotated[tuple[tuple[PositiveInt, ...], ...], Field(min_length=1)] = Field(
+        ((64, 64), (128, 128), (256, 256)), description="Candidate networks."
+    )
+    learning_rate: LogRange = Field(
+        LogRange(low=1e-5, high=3e-3, log=True), description="Range of train.learning_rate."
+    )
+    gamma: LogRange = Field(LogRange(low=0.98, high=0.999), description="Range of train.gamma.")
+    batch_size: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
+        (64, 128, 256), description="Candidates for train.batch_size."
+    )
+    tau: LogRange = Field(LogRange(low=0.01, high=1.0, log=True), description="Range of train.tau.")
+
+
+class TuneSettings(Settings):
+    """The hyperparameter study of a config."""
+
+    n_trials: PositiveInt = Field(25, description="Trials of the study in total.")
+    train_timesteps: PositiveInt = Field(80_000, description="Environment steps of one trial.")
+    eval_episodes: PositiveInt = Field(20, description="Validation episodes that judge a trial.")
+    eval_episode_length: PositiveInt | None = Field(
+        None, description="Bars of a validation episode; empty means env.episode_length."
+    )
+    metric: Literal["net_profit", "return_on_capital", "sharpe", "sortino", "episode_reward"] = (
+        Field("net_profit", description="What a trial is judged by, on the validation segment.")
+    )
+    seed: Seed = Field(0, description="Seed of the study's samplers and trainings.")
+    reports: PositiveInt = Field(
+        5, description="Validations per trial, evenly spaced; the pruner looks at each."
+    )
+    startup_trials: NonNegativeInt = Field(
+        5, description="Trials that finish before the pruner may stop one."
+    )
+    rescore_seeds: PositiveInt = Field(
+        2, description="Fresh training seeds with which the chosen parameters are scored again."
+    )
+    search_space: SearchSpace = Field(
+        default_factory=SearchSpace, description="What the tuner may choose."
+    )
+
+
+class EvaluateSettings(Settings):
+    """How finished policies are judged."""
+
+    episodes: PositiveInt = Field(
+        20, description="Episodes per segment, evenly spaced; fewer when fewer fit side by side."
+    )
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        2000, description="Resamples of the episodes behind each interval."
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = Field(
+        0.95, description="Coverage of the intervals."
+    )
+    seed: Seed = Field(0, description="Seed of bootstrap and of random policies.")
+    episode_csvs: NonNegativeInt = Field(
+        3, description="Episodes per segment whose every step is written as CSV."
+    )
+
+
+class RunSettings(Settings):
+    """Names and notes of a run."""
+
+    short_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = Field(
+        "run", description="Part of the run directory's name."
+    )
+    notes: str = Field("", description="Free text, kept with the run.")
+    profile: str = Field("", description="Profile the settings came from, such as quick or day.")
+
+
+class SyntheticSettings(Settings):
+    """The seeded synthetic market; docs/synthetic.md explains the model."""
+
+    seed: Seed = Field(7, description="Seed of the generator.")
+    days: Annotated[int, Field(gt=0, le=3660)] = Field(60, description="Length in days.")
+    bar_seconds: Literal[60, 300, 900, 3600] = Field(60, description="Length of a bar.")
+
+
+class DataSettings(Settings):
+    """Where candles come from and how their faults are treated."""
+
+    gaps: Literal["skip", "error"] = Field(
+        "skip",
+        description="Missing bars: let no episode span one, or refuse the file. Never filled.",
+    )
+    synthetic: SyntheticSettings = Field(
+        default_factory=SyntheticSettings, description="Parameters of the synthetic market."
+    )
+
+
+class DataSplitSettings(Settings):
+    """Train, validation and test segments: all six dates (UTC) or three fractions."""
+
+    train_start: datetime.date | None = Field(None, description="First day of training.")
+    train_end: datetime.date | None = Field(None, description="Last day of training, included.")
+    valid_start: datetime.date | None = Field(None, description="First day of validation.")
+    valid_end: datetime.date | None = Field(None, description="Last day of validation, included.")
+    test_start: datetime.date | None = Field(None, description="First day of test.")
+    test_end: datetime.date | None = Field(None, description="Last day of test, included.")
+    train: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None, description="Share of the bars for training."
+    )
+    valid: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None, description="Share of the bars for validation."
+    )
+    test: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None, description="Share of the bars for the test."
+    )
+    embargo_bars: NonNegativeInt = Field(
+        60, description="Bars left out between two segments, taken from the start of the later one."
+    )
+    outside: Literal["error", "fractions"] = Field(
+        "error",
+        description="When the dates lie outside the data: refuse, or fall back to 70/15/15.",
+    )
+
+    @property
+    def dates(self) -> tuple[datetime.date | None, ...]:
+        """The six dates in order of time."""
+        return (
+            self.train_start,
+            self.train_end,
+            self.valid_start,
+            self.valid_end,
+            self.test_start,
+            self.test_end,
+        )
+
+    @property
+    def fractions(self) -> tuple[float, float, float]:
+        """Shares of train, validation and test; 70/15/15 when none is given."""
+        if self.train is None or self.valid is None or self.test is None:
+            return (0.70, 0.15, 0.15)
+        return (self.train, self.valid, self.test)
+
+    @property
+    def by_date(self) -> bool:
+        """Whether the segments are given as dates."""
+        return all(date is not None for date in self.dates)
+
+    @model_validator(mode="after")
+    def _check(self) -> "DataSplitSettings":
+        shares = (self.train, self.valid, self.test)
+        given_dates = [date for date in self.dates if date is not None]
+        given_shares = [share for share in shares if share is not None]
+        if given_dates and given_shares:
+            raise ValueError("give dates or fractions, not both")
+        if given_dates and len(given_dates) < 6:
+            raise ValueError(f"found {len(given_dates)} of the six dates, expected all or none")
+        if given_shares and len(given_shares) < 3:
+            raise ValueError(f"found {len(given_shares)} of the three fractions, expected all")
+        if given_shares and sum(given_shares) > 1.0 + 1e-9:
+            raise ValueError(f"the fractions add up to {sum(given_shares):g}, expected at most 1")
+        if given_dates:
+            self._check_order(given_dates)
+        return self
+
+    @staticmethod
+    def _check_order(dates: list[datetime.date]) -> None:
+        for start, end in zip(dates[0::2], dates[1::2], strict=True):
+            if start > end:
+                raise ValueError(f"a segment starts {start} after it ends {end}")
+        for end, start in zip(dates[1:-1:2], dates[2::2], strict=True):
+            if start <= end:
+                raise ValueError(f"a segment starts {start} before the one before it ends {end}")

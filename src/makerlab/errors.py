@@ -1,0 +1,25 @@
+"""Errors that are the user's to mend: one clear line, exit code 2."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Bad input. The message names the place, what was found and what was expected."""
+
+
+class Interrupted(Exception):
+    """A stop was asked for (SIGTERM or Ctrl-C) and the work left in a resumable state."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+def nearest(found: str, choices: Iterable[str]) -> str:
+    """Return a hint naming the nearest valid choice, or all choices when none is near."""
+    options = sorted(choices)
+    close = get_close_matches(found, options, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"expected one of: {', '.join(options)}"
