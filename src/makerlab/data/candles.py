@@ -22,7 +22,7 @@ from makerlab.data.rows import (
     BadRow,
     Float64,
     Int64,
-    any_nonzero,
+    any_set,
     bar_length,
     check_order,
     check_prices,
@@ -298,7 +298,7 @@ def _validated(frame: pd.DataFrame, columns: dict[str, int], *, path: str, sha25
     check_prices(prices, volume)
     flag = columns.get(SYNTHETIC_COLUMN)
     source = DataSource(
-        kind="synthetic" if flag is not None and any_nonzero(frame.iloc[:, flag]) else "file",
+        kind="synthetic" if flag is not None and any_set(frame.iloc[:, flag]) else "file",
         path=path,
         sha256=sha256,
         rows=len(frame),

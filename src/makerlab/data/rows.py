@@ -1,5 +1,6 @@
 """Checks of candle rows: each names the first row that breaks it."""
 
+import decimal
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,13 @@ def numbers(column: "pd.Series[Any]", name: str) -> Float64:
     raise BadRow(bad, f"{name} is {found!r}, expected a number")
 
 
-def any_nonzero(column: "pd.Series[Any]") -> bool:
-    """Tell whether a flag column is set anywhere; text that is no number counts as set."""
-    given = column[column.notna()]
-    return bool((_to_float(given) != 0.0).any())
+def any_set(column: "pd.Series[Any]") -> bool:
+    """Tell whether a flag column is set anywhere.
+
+    Unset are zero, false, blank and missing; all else counts as set.
+    """
+    given = column[column.notna()].astype(str).str.strip().str.lower()
+    return not bool(given.isin(["", "0", "0.0", "false"]).all())
 
 
 def check_prices(prices: dict[str, Float64], volume: Float64) -> None:
@@ -121,9 +125,9 @@ def _to_float(column: "pd.Series[Any]") -> Float64:
 
 
 def _float_or_nan(value: Any) -> float:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, str | int | float | decimal.Decimal):
         return float("nan")
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except ValueError:
         return float("nan")

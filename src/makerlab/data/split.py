@@ -111,7 +111,7 @@ def _with_embargo(bounds: list[tuple[int, int]], embargo_bars: int) -> list[Segm
     segments: list[Segment] = []
     earliest = 0
     for name, (start, stop) in zip(SEGMENT_NAMES, bounds, strict=True):
-        segments.append(Segment(name, max(start, earliest), stop))
+        segments.append(Segment(name, min(max(start, earliest), stop), stop))
         earliest = stop + embargo_bars
     return segments
 
@@ -137,7 +137,7 @@ def _check_length(segment: Segment, candles: Candles, *, minimum_bars: int) -> N
     if len(segment) >= max(minimum_bars, 1):
         return
     raise UserError(
-        f"{candles.source.path}: data_split leaves {max(len(segment), 0)} bars for the "
+        f"{candles.source.path}: data_split leaves {len(segment)} bars for the "
         f"{segment.name} segment after the embargo, expected at least {minimum_bars}; the data "
         f"hold {len(candles)} bars, {_span(candles)}"
     )
