@@ -1,0 +1,212 @@
+"""The market-making environment of Gymnasium: one episode, or N of them in one call."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from makerlab.config import Config
+from makerlab.data.split import SegmentName
+from makerlab.market.episodes import OBSERVATION_LIMIT, OBSERVATION_NAMES, Episodes, Market
+from makerlab.market.kernel import StepOutcome
+from makerlab.market.markets import load_markets
+
+Observation = npt.NDArray[np.float32]
+
+
+def observation_space() -> gymnasium.spaces.Box:
+    """The space of one observation; the names are `OBSERVATION_NAMES`."""
+    shape = (len(OBSERVATION_NAMES),)
+    return gymnasium.spaces.Box(-OBSERVATION_LIMIT, OBSERVATION_LIMIT, shape, np.float32)
+
+
+def action_space(market: Market) -> gymnasium.spaces.Box:
+    """The space of one action: spread, skew and, where allowed, the side left out."""
+    shape = (3,) if market.settings.allow_no_quote else (2,)
+    return gymnasium.spaces.Box(-1.0, 1.0, shape, np.float32)
+
+
+class EpisodeStarts:
+    """Chooses where episodes start, each environment by its own generator."""
+
+    def __init__(self, market: Market) -> None:
+        self._starts = market.starts()
+        self._random = market.settings.random_start
+
+    def choose(self, generator: np.random.Generator) -> int:
+        """Return the bar at whose close the next episode starts."""
+        if not self._random:
+            return int(self._starts[0])
+        return int(self._starts[generator.integers(len(self._starts))])
+
+
+class MarketMakingEnv(gymnasium.Env[Observation, npt.NDArray[np.floating[Any]]]):
+    """One market-making episode: the N = 1 view of the kernel."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(
+        self,
+        market: Market | None = None,
+        *,
+        config: Config | None = None,
+        segment: SegmentName = "train",
+        render_mode: str | None = None,
+        **env_settings: Any,
+    ) -> None:
+        """Play on a market, or on a segment of a config's (of the synthetic default's) candles.
+
+        `env_settings` are keys of the config's `env` section and override it.
+        """
+        self.market = market or default_market(config, segment, env_settings)
+        self.render_mode = render_mode
+        self.observation_space = observation_space()
+        self.action_space = action_space(self.market)
+        self._starts = EpisodeStarts(self.market)
+        self._episodes = Episodes(self.market, 1)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode; a seed fixes this and all later starts."""
+        super().reset(seed=seed, options=options)
+        bar = self._starts.choose(self.np_random)
+        self._episodes.restart(np.array([bar]))
+        return self._episodes.observe()[0], {}
+
+    def step(
+        self, action: npt.NDArray[np.floating[Any]]
+    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Quote for one bar; raises ValueError for an action that is not finite."""
+        actions = np.asarray(action, dtype=np.float64).reshape(1, -1)
+        _check_actions(actions, self.action_space)
+        outcome = self._episodes.step(actions)
+        return (
+            self._episodes.observe()[0],
+            float(outcome.reward[0]),
+            bool(outcome.terminated[0]),
+            bool(outcome.truncated[0]),
+            {name: float(values[0]) for name, values in _accounts(self._episodes, outcome)},
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that later steps depend on, for an exact resume."""
+        return {
+            "episodes": self._episodes.snapshot(),
+            "generator": self.np_random.bit_generator.state,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> Observation:
+        """Continue from a snapshot; returns the observation at that point."""
+        self._episodes.restore(snapshot["episodes"])
+        self.np_random.bit_generator.state = snapshot["generator"]
+        return self._episodes.observe()[0]
+
+
+class MarketMakingVectorEnv(VectorEnv[Observation, npt.NDArray[np.floating[Any]], Any]):
+    """N market-making episodes in one kernel call; a finished one restarts in the same step."""
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": [],
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        market: Market | None = None,
+        *,
+        config: Config | None = None,
+        segment: SegmentName = "train",
+        **env_settings: Any,
+    ) -> None:
+        """Like MarketMakingEnv, N times; environment i has the generator of seed + i."""
+        self.num_envs = num_envs
+        self.market = market or default_market(config, segment, env_settings)
+        self.single_observation_space = observation_space()
+        self.single_action_space = action_space(self.market)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._starts = EpisodeStarts(self.market)
+        self._episodes = Episodes(self.market, num_envs)
+        self._generators = [seeding.np_random(None)[0] for _ in range(num_envs)]
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start all episodes; one seed for all means seed + i for environment i."""
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+        for i, one in enumerate(seeds or []):
+            if one is not None:
+                self._generators[i] = seeding.np_random(one)[0]
+        self._restart(list(range(self.num_envs)))
+        return self._episodes.observe(), {}
+
+    def step(
+        self, actions: npt.NDArray[np.floating[Any]]
+    ) -> tuple[
+        Observation, npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Quote for one bar in every episode; `final_obs` holds the last view of ended ones."""
+        checked = np.asarray(actions, dtype=np.float64)
+        _check_actions(checked, self.action_space)
+        outcome = self._episodes.step(checked)
+        terminated, truncated = outcome.terminated.copy(), outcome.truncated.copy()
+        info = {name: values.copy() for name, values in _accounts(self._episodes, outcome)}
+        reward, observation = outcome.reward.copy(), self._episodes.observe()
+        ended = np.flatnonzero(terminated | truncated)
+        if len(ended):
+            info["final_obs"] = observation
+            info["_final_obs"] = terminated | truncated
+            self._restart([int(i) for i in ended])
+            observation = self._episodes.observe()
+        return observation, reward, terminated, truncated, info
+
+    def _restart(self, which: list[int]) -> None:
+        bars = [self._starts.choose(self._generators[i]) for i in which]
+        self._episodes.restart(np.array(bars), which)
+
+
+def _accounts(episodes: Episodes, outcome: StepOutcome) -> list[tuple[str, npt.NDArray[Any]]]:
+    """Name the money and fills of the last step, arrays of shape (episodes,)."""
+    state = episodes.state
+    return [
+        ("cash", state.cash),
+        ("inventory", state.inventory),
+        ("equity", state.equity),
+        ("mid", outcome.mid),
+        ("bid", outcome.bid),
+        ("ask", outcome.ask),
+        ("bid_filled", outcome.bid_filled),
+        ("ask_filled", outcome.ask_filled),
+        ("fees", outcome.fees),
+        ("turnover", outcome.turnover),
+        ("spread_captured", outcome.spread_captured),
+        ("inventory_profit", outcome.inventory_profit),
+    ]
+
+
+def _check_actions(actions: npt.NDArray[np.float64], space: gymnasium.Space[Any]) -> None:
+    if actions.size != int(np.prod(space.shape or ())):
+        raise ValueError(f"found an action of shape {actions.shape}, expected {space.shape}")
+    if not np.isfinite(actions).all():
+        raise ValueError("found an action that is not finite; the policy has diverged")
+
+def default_market(
+    config: Config | None, segment: SegmentName, env_settings: Mapping[str, Any]
+) -> Market:
+    """Return a segment's market; without a config, of the synthetic data at 8 basis points."""
+    if config is None:
+        spread = {} if "base_spread" in env_settings else {"base_spread_bps": 8.0}
+        config = Config.model_validate({"env": {**spread, **env_settings}})
+    elif env_settings:
+        config = config.with_values({f"env.{key}": value for key, value in env_settings.items()})
+    return load_markets(config, synthetic_folder=None)[segment]

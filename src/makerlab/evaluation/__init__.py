@@ -1,0 +1,1 @@
+"""Judging policies: the same episodes and random numbers for all of them."""

@@ -1,0 +1,103 @@
+"""Play a policy over a batch of episodes and keep every step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from makerlab.market.episodes import Episodes, Market
+from makerlab.policies.base import Policy
+
+Floats = npt.NDArray[np.float64]
+
+RECORDED = (
+    "mid",
+    "bid",
+    "ask",
+    "bid_filled",
+    "ask_filled",
+    "liquidated",
+    "fees",
+    "turnover",
+    "spread_captured",
+    "inventory_profit",
+    "reward",
+)
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """What a policy did: arrays of shape (episodes, steps), NaN after an early end."""
+
+    market: Market
+    starts: npt.NDArray[np.int64]
+    start_mid: Floats
+    mid: Floats
+    bid: Floats
+    ask: Floats
+    bid_filled: Floats
+    ask_filled: Floats
+    liquidated: Floats
+    fees: Floats
+    turnover: Floats
+    spread_captured: Floats
+    inventory_profit: Floats
+    reward: Floats
+    inventory: Floats
+    cash: Floats
+    equity: Floats
+
+    @property
+    def steps(self) -> int:
+        """Steps of the longest episode."""
+        return self.mid.shape[1]
+
+    def timestamps_ms(self, episode: int) -> npt.NDArray[np.int64]:
+        """Return the open time of the bar in which each step's quotes lived."""
+        first = self.starts[episode] + 1
+        return np.asarray(self.market.ts_ms[first : first + self.steps])
+
+
+def evaluation_starts(
+    market: Market, *, episodes: int, episode_length: int
+) -> npt.NDArray[np.int64]:
+    """Return the starts of at most `episodes` episodes that don't overlap, evenly spread.
+
+    Overlapping windows would repeat the same bars and make every interval too narrow, so fewer
+    episodes than asked for come back when fewer fit side by side.
+    """
+    allowed = market.starts(episode_length)
+    chosen = [int(allowed[0])]
+    for start in allowed[np.searchsorted(allowed, allowed[0] + episode_length) :]:
+        if start >= chosen[-1] + episode_length:
+            chosen.append(int(start))
+    if len(chosen) <= episodes:
+        return np.array(chosen, np.int64)
+    picks = np.linspace(0, len(chosen) - 1, episodes).round().astype(np.int64)
+    return np.array(chosen, np.int64)[picks]
+
+
+def rollout(
+    market: Market,
+    policy: Policy,
+    starts: npt.NDArray[np.int64],
+    *,
+    episode_length: int | None = None,
+) -> Trajectories:
+    """Play the policy over all episodes at once."""
+    batch = Episodes(market, len(starts), episode_length=episode_length)
+    batch.restart(starts)
+    shape = (len(starts), batch.parameters.episode_length)
+    record = {name: np.full(shape, np.nan) for name in (*RECORDED, "inventory", "cash", "equity")}
+    start_mid = batch.state.start_mid.copy()
+    alive = np.ones(len(starts), np.bool_)
+    for step in range(shape[1]):
+        outcome = batch.step(policy.act(batch.observe()))
+        for name in RECORDED:
+            record[name][alive, step] = getattr(outcome, name)[alive]
+        for name in ("inventory", "cash", "equity"):
+            record[name][alive, step] = getattr(batch.state, name)[alive]
+        alive &= ~(outcome.terminated | outcome.truncated)
+        if not alive.any():
+            break
+    return Trajectories(market=market, starts=starts, start_mid=start_mid, **record)

@@ -1,0 +1,1 @@
+"""Learning: an agent, its training step by step, and the files from which it continues."""

@@ -1,0 +1,97 @@
+"""A learned policy: the actor network of Stable-Baselines3's SAC, read without running code."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from makerlab.errors import UserError
+from makerlab.market.episodes import OBSERVATION_NAMES, Observations
+from makerlab.policies.base import Actions
+
+Weights = Mapping[str, torch.Tensor]
+
+# Bounds of the log standard deviation in Stable-Baselines3's SAC (sac/policies.py).
+_LOG_STD_BOUNDS = (-20.0, 2.0)
+
+
+class LearnedPolicy:
+    """Acts with a trained actor, batched over episodes."""
+
+    def __init__(self, weights: Weights, *, deterministic: bool = True, seed: int = 0) -> None:
+        """Take the state dict of a SAC policy (or of its actor alone)."""
+        actor = {
+            name.removeprefix("actor."): tensor.detach().clone()
+            for name, tensor in weights.items()
+            if not name.startswith(("critic.", "critic_target."))
+        }
+        numbers = sorted({int(name.split(".")[1]) for name in actor if "latent_pi" in name})
+        self._layers = [
+            (actor[f"latent_pi.{n}.weight"], actor[f"latent_pi.{n}.bias"]) for n in numbers
+        ]
+        self._mean = (actor["mu.weight"], actor["mu.bias"])
+        self._log_std = (actor["log_std.weight"], actor["log_std.bias"])
+        self._deterministic = deterministic
+        self._generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def observation_size(self) -> int:
+        """Numbers of an observation."""
+        return int(self._layers[0][0].shape[1])
+
+    @property
+    def action_size(self) -> int:
+        """Numbers of an action."""
+        return int(self._mean[0].shape[0])
+
+    def act(self, observation: Observations) -> Actions:
+        """Return tanh of the mean, or of a sample when not deterministic."""
+        device = self._mean[0].device
+        with torch.no_grad():
+            hidden = torch.from_numpy(np.ascontiguousarray(observation)).to(device)
+            for weight, bias in self._layers:
+                hidden = torch.relu(torch.nn.functional.linear(hidden, weight, bias))
+            action = torch.nn.functional.linear(hidden, *self._mean)
+            if not self._deterministic:
+                log_std = torch.nn.functional.linear(hidden, *self._log_std)
+                deviation = log_std.clamp(*_LOG_STD_BOUNDS).exp()
+                noise = torch.randn(action.shape, generator=self._generator).to(device)
+                action = action + deviation * noise
+            result: Actions = torch.tanh(action).cpu().numpy()
+        return result
+
+
+def load_policy(path: Path, *, deterministic: bool = True, seed: int = 0) -> LearnedPolicy:
+    """Read the actor from a model.zip of Stable-Baselines3.
+
+    Only tensors are read (`weights_only`), never the pickled settings beside them, so a stranger's
+    file runs no code. Raises UserError for a missing, damaged, foreign or malicious file.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such model file")
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("policy.pth") as member:
+            weights = torch.load(member, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, IsADirectoryError):
+        raise UserError(f"{path}: damaged, or not a zip file of Stable-Baselines3") from None
+    except KeyError:
+        raise UserError(f"{path}: holds no policy.pth, so it is no Stable-Baselines3 model") from None
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path}: refused, policy.pth holds something other than tensors and could run code"
+        ) from None
+    except (RuntimeError, EOFError, ValueError):
+        raise UserError(f"{path}: policy.pth is damaged") from None
+    try:
+        policy = LearnedPolicy(weights, deterministic=deterministic, seed=seed)
+    except (KeyError, AttributeError, IndexError, TypeError, ValueError):
+        raise UserError(f"{path}: the weights are not those of an SAC policy with an MLP") from None
+    if policy.observation_size != len(OBSERVATION_NAMES):
+        raise UserError(
+            f"{path}: the model reads observations of {policy.observation_size} numbers, "
+            f"this environment gives {len(OBSERVATION_NAMES)}; it was made for another one"
+        )
+    return policy

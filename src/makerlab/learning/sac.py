@@ -1,0 +1,153 @@
+"""Stable-Baselines3's SAC, driven one step at a time so that it can stop and continue exactly."""
+
+import io
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from stable_baselines3 import SAC
+from stable_baselines3.common.logger import Logger
+
+from makerlab.config import TrainSettings
+from makerlab.envs import MarketMakingEnv
+from makerlab.files import write_bytes
+from makerlab.learning.actor import LearnedPolicy
+from makerlab.learning.archive import add_member
+
+Observation = npt.NDArray[np.float32]
+
+_BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+_OPTIMIZERS = ("actor", "critic", "entropy")
+
+
+class SacLearner:
+    """The reference learner: stock SAC with its networks, optimizers and replay buffer."""
+
+    def __init__(self, env: MarketMakingEnv, settings: TrainSettings, *, device: str) -> None:
+        """Build the networks; seeds Python's, numpy's and torch's global generators."""
+        self._model = SAC(
+            "MlpPolicy",
+            env,
+            learning_rate=settings.learning_rate,
+            buffer_size=settings.buffer_size,
+            learning_starts=settings.learning_starts,
+            batch_size=settings.batch_size,
+            tau=settings.tau,
+            gamma=settings.gamma,
+            train_freq=settings.train_freq,
+            gradient_steps=settings.gradient_steps,
+            policy_kwargs={"net_arch": list(settings.net_arch)},
+            seed=settings.seed,
+            device=device,
+        )
+        self._logger = Logger(folder=None, output_formats=[])
+        self._model.set_logger(self._logger)
+        self._gradient_steps = settings.gradient_steps
+
+    def explore(self, observation: Observation) -> tuple[Observation, Observation]:
+        """Return an exploring action and its form in the replay buffer, shapes (1, actions)."""
+        model = self._model
+        model._last_obs = observation[None, :]
+        action, stored = model._sample_action(model.learning_starts)
+        return action, stored
+
+    def store(
+        self,
+        observation: Observation,
+        next_observation: Observation,
+        stored_action: Observation,
+        *,
+        reward: float,
+        terminated: bool,
+        truncated: bool,
+    ) -> None:
+        """Remember a transition; a time limit is not an end and is bootstrapped through."""
+        model = self._model
+        model.num_timesteps += 1
+        model.replay_buffer.add(
+            observation[None, :],
+            next_observation[None, :],
+            stored_action,
+            np.array([reward]),
+            np.array([terminated or truncated]),
+            [{"TimeLimit.truncated": truncated and not terminated}],
+        )
+
+    def update(self) -> dict[str, float]:
+        """Take the gradient steps of one update once warmed up; returns mean losses, or nothing."""
+        model = self._model
+        if model.num_timesteps <= model.learning_starts:
+            return {}
+        model.train(gradient_steps=self._gradient_steps, batch_size=model.batch_size)
+        values = self._logger.name_to_value
+        names = ("actor_loss", "critic_loss", "ent_coef", "ent_coef_loss")
+        losses = {name: float(values[f"train/{name}"]) for name in names}
+        values.clear()
+        return losses
+
+    def policy(self, *, deterministic: bool = True, seed: int = 0) -> LearnedPolicy:
+        """Return the present actor as a policy of its own."""
+        weights = self._model.policy.actor.state_dict()
+        return LearnedPolicy(weights, deterministic=deterministic, seed=seed)
+
+    def save(self, path: Path) -> None:
+        """Write a plain model.zip that `SAC.load` opens; the same state gives the same bytes."""
+        self._model.start_time = 0
+        buffer = io.BytesIO()
+        self._model.save(buffer)
+        result = io.BytesIO()
+        with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(result, "w") as target:
+            for name in source.namelist():
+                add_member(target, name, source.read(name))
+        write_bytes(path, result.getvalue())
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything a later step depends on: weights, optimizers, replay, generators."""
+        model, buffer = self._model, self._model.replay_buffer
+        filled = buffer.size()
+        return {
+            "policy": model.policy.state_dict(),
+            "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()},
+            "log_ent_coef": model.log_ent_coef,
+            "updates": model._n_updates,
+            "steps": model.num_timesteps,
+            "replay": {name: getattr(buffer, name)[:filled] for name in _BUFFER_ARRAYS},
+            "replay_position": (buffer.pos, buffer.full),
+            "generators": {
+                "python": random.getstate(),
+                "numpy": np.random.get_state(legacy=False),
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                "action_space": model.action_space.np_random.bit_generator.state,
+            },
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        model, buffer = self._model, self._model.replay_buffer
+        model.policy.load_state_dict(snapshot["policy"])
+        for name, optimizer in self._optimizers().items():
+            optimizer.load_state_dict(snapshot["optimizers"][name])
+        with torch.no_grad():
+            model.log_ent_coef.copy_(snapshot["log_ent_coef"])
+        model._n_updates = snapshot["updates"]
+        model.num_timesteps = snapshot["steps"]
+        for name, rows in snapshot["replay"].items():
+            getattr(buffer, name)[: len(rows)] = rows
+        buffer.pos, buffer.full = snapshot["replay_position"]
+        generators = snapshot["generators"]
+        random.setstate(generators["python"])
+        np.random.set_state(generators["numpy"])
+        torch.set_rng_state(generators["torch"])
+        if generators["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(generators["cuda"])
+        model.action_space.np_random.bit_generator.state = generators["action_space"]
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        model = self._model
+        found = (model.actor.optimizer, model.critic.optimizer, model.ent_coef_optimizer)
+        return dict(zip(_OPTIMIZERS, found, strict=True))

@@ -1,0 +1,91 @@
+"""The course of one training: environment steps, updates, and a state to continue from."""
+
+import math
+from collections import deque
+from typing import Any
+
+from makerlab.config import TrainSettings
+from makerlab.envs import MarketMakingEnv
+from makerlab.learning.sac import SacLearner
+from makerlab.market.episodes import Market
+
+RECENT_EPISODES = 100
+
+
+class Diverged(Exception):
+    """A loss or weight became infinite or NaN; the run can't go on."""
+
+
+class Training:
+    """One learner in one environment, advanced in small steps by whoever wants results."""
+
+    def __init__(self, market: Market, settings: TrainSettings, *, device: str) -> None:
+        """Seed everything by `settings.seed` and start the first episode."""
+        self.settings = settings
+        self.step = 0
+        self.episodes = 0
+        self.losses: dict[str, float] = {}
+        self._recent: deque[float] = deque(maxlen=RECENT_EPISODES)
+        self._env = MarketMakingEnv(market)
+        self.learner = SacLearner(self._env, settings, device=device)
+        self._observation, _ = self._env.reset(seed=settings.seed)
+        self._episode_reward = 0.0
+
+    @property
+    def episode_reward(self) -> float | None:
+        """Mean reward of the last finished episodes, None before the first."""
+        return sum(self._recent) / len(self._recent) if self._recent else None
+
+    def advance(self) -> None:
+        """Take `train_freq` environment steps and one update.
+
+        Raises Diverged when a loss is not a finite number.
+        """
+        for _ in range(self.settings.train_freq):
+            self._interact()
+        losses = self.learner.update()
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise Diverged(f"training diverged at step {self.step}: {losses}")
+        self.losses = losses or self.losses
+
+    def _interact(self) -> None:
+        action, stored = self.learner.explore(self._observation)
+        observation, reward, terminated, truncated, _ = self._env.step(action[0])
+        self.learner.store(
+            self._observation,
+            observation,
+            stored,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+        )
+        self.step += 1
+        self._episode_reward += reward
+        self._observation = observation
+        if terminated or truncated:
+            self.episodes += 1
+            self._recent.append(self._episode_reward)
+            self._episode_reward = 0.0
+            self._observation, _ = self._env.reset()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything a later step depends on."""
+        return {
+            "step": self.step,
+            "episodes": self.episodes,
+            "losses": self.losses,
+            "recent": list(self._recent),
+            "episode_reward": self._episode_reward,
+            "environment": self._env.snapshot(),
+            "learner": self.learner.snapshot(),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot as if nothing had happened."""
+        self.step = snapshot["step"]
+        self.episodes = snapshot["episodes"]
+        self.losses = snapshot["losses"]
+        self._recent = deque(snapshot["recent"], maxlen=RECENT_EPISODES)
+        self._episode_reward = snapshot["episode_reward"]
+        self._observation = self._env.restore(snapshot["environment"])
+        self.learner.restore(snapshot["learner"])

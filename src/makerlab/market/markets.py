@@ -1,0 +1,53 @@
+"""The markets of a config: one per segment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from makerlab.config import Config
+from makerlab.config.settings import SYNTHETIC
+from makerlab.data.candles import DataSource, load_candles
+from makerlab.data.split import SegmentName, Split, split_candles
+from makerlab.data.synthetic import generate_candles, synthetic_candles
+from makerlab.errors import UserError
+from makerlab.market.episodes import Market
+
+
+@dataclass(frozen=True)
+class Markets:
+    """The segments of one data set under one environment, and where they come from."""
+
+    train: Market
+    valid: Market
+    test: Market
+    source: DataSource
+    split: Split
+
+    def __getitem__(self, segment: SegmentName) -> Market:
+        market: Market = getattr(self, segment)
+        return market
+
+
+def load_markets(config: Config, *, synthetic_folder: Path | None) -> Markets:
+    """Load or generate the candles of a config and cut them into segments.
+
+    Synthetic candles are kept in `synthetic_folder`, or nowhere when it is None. Raises UserError
+    for bad data, and for gaps when the config forbids them.
+    """
+    if config.env.csv_path != SYNTHETIC:
+        candles = load_candles(Path(config.env.csv_path))
+    elif synthetic_folder is None:
+        candles = generate_candles(config.data.synthetic)
+    else:
+        candles = synthetic_candles(config.data.synthetic, synthetic_folder)
+    gaps = candles.source.gaps
+    if gaps and config.data.gaps == "error":
+        raise UserError(
+            f"{candles.source.path}: found {len(gaps)} gap(s), the first of "
+            f"{gaps[0].missing_bars} bars after {gaps[0].after_ms} ms; data.gaps is 'error' "
+            "(set it to 'skip' to let no episode span a gap)"
+        )
+    split = split_candles(candles, config.data_split)
+    segments = (split.train, split.valid, split.test)
+    markets = [Market(candles, segment, config.env) for segment in segments]
+    return Markets(*markets, source=candles.source, split=split)
+

@@ -1,0 +1,1 @@
+"""Statistics of results: intervals that say how far a number can be trusted."""

@@ -1,0 +1,63 @@
+"""Bootstrap intervals over independent episodes, and t intervals over seeds."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+Floats = npt.NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A number with its interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return {value, low, high}."""
+        return self._asdict()
+
+
+UNDEFINED = Estimate(None, None, None)
+
+
+def resample_weights(episodes: int, *, samples: int, seed: int) -> Floats:
+    """Return how often each episode is drawn in each resample: (samples, episodes)."""
+    generator = np.random.default_rng(seed)
+    shares = np.full(episodes, 1.0 / episodes)
+    return generator.multinomial(episodes, shares, size=samples).astype(np.float64)
+
+
+def percentile_interval(
+    value: float, resampled: Floats, *, episodes: int, confidence: float
+) -> Estimate:
+    """Return the percentile bootstrap interval of a value from its resamples (samples,).
+
+    Undefined (None) where the value is NaN; without bounds for fewer than two episodes or when
+    over a tenth of the resamples are NaN.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
+    """
+    if not np.isfinite(value):
+        return UNDEFINED
+    defined = resampled[np.isfinite(resampled)]
+    if episodes < 2 or len(defined) < 0.9 * len(resampled):
+        return Estimate(value, None, None)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(defined, [tail, 1.0 - tail])
+    return Estimate(value, float(low), float(high))
+
+
+def mean_interval(values: npt.ArrayLike, *, confidence: float = 0.95) -> Estimate:
+    """Return mean and Student t interval of a few independent values, such as seeds."""
+    sample = np.asarray(values, dtype=np.float64)
+    if len(sample) == 0:
+        return UNDEFINED
+    mean = float(sample.mean())
+    if len(sample) < 2:
+        return Estimate(mean, None, None)
+    reach = float(stdtrit(len(sample) - 1, 0.5 + confidence / 2.0))
+    half = reach * float(sample.std(ddof=1)) / float(np.sqrt(len(sample)))
+    return Estimate(mean, mean - half, mean + half)
