@@ -236,11 +236,61 @@ class RunSettings(Settings):
 
 
 class SyntheticSettings(Settings):
-    """The seeded synthetic market; docs/synthetic.md explains the model."""
+    """The seeded synthetic market; docs/synthetic.md explains the model.
+
+    Lengths of time are in bars and moves in volatilities of a bar, so a market of longer bars is
+    the same market at another scale.
+    """
 
     seed: Seed = Field(7, description="Seed of the generator.")
     days: Annotated[int, Field(gt=0, le=3660)] = Field(60, description="Length in days.")
     bar_seconds: Literal[60, 300, 900, 3600] = Field(60, description="Length of a bar.")
+    start_price: Annotated[float, Field(ge=1e-6, le=1e9)] = Field(
+        10_000.0, description="Price at the first open, currency."
+    )
+    substeps: Annotated[int, Field(ge=2, le=600)] = Field(
+        20, description="Steps of the price path inside a bar."
+    )
+    volatility_bps: Annotated[float, Field(gt=0.0, le=100.0)] = Field(
+        5.3,
+        description="Standard deviation of a one-minute log return in basis points when volatility "
+        "is at its median; jumps and order flow come on top.",
+    )
+    volatility_variation: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.5, description="Standard deviation of the logarithm of volatility over time."
+    )
+    volatility_half_life: PositiveFloat = Field(
+        120.0, description="Bars after which half of a change of log volatility is gone."
+    )
+    jump_rate: Fraction = Field(0.012, description="Probability of a jump in a bar.")
+    jump_size: Annotated[float, Field(ge=0.0, le=50.0)] = Field(
+        5.0, description="Standard deviation of a jump, in volatilities of a bar."
+    )
+    flow_strength: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.1,
+        description="Standard deviation of the lasting move per bar that signed order flow "
+        "causes, in volatilities of a bar.",
+    )
+    flow_half_life: PositiveFloat = Field(
+        25.0, description="Bars after which half of the signed order flow is gone."
+    )
+    reversion_strength: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.95,
+        description="Share of the variance of a bar's return that is a passing deviation from the "
+        "lasting price; 0 is a market in which no maker earns.",
+    )
+    reversion_half_life: PositiveFloat = Field(
+        3.0, description="Bars after which half of a passing deviation is gone."
+    )
+    volume_level: PositiveFloat = Field(
+        10.0, description="Base units per minute in a bar of median range and volatility."
+    )
+    volume_elasticity: Annotated[float, Field(ge=0.0, le=3.0)] = Field(
+        0.5, description="Power of volume in range and in volatility."
+    )
+    volume_variation: Annotated[float, Field(ge=0.0, le=2.0)] = Field(
+        0.5, description="Standard deviation of the log of volume that nothing explains."
+    )
 
 
 class DataSettings(Settings):

@@ -7,6 +7,7 @@ gives the same bytes; the zip's checksums tell a damaged file.
 
 import io
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,11 @@ def _decode(tree: Any, array: Any) -> Any:
     if kind == "array":
         return array(content)
     if kind == "dict":
-        return {key: _decode(item, array) for key, item in content}
+        return {_key(key): _decode(item, array) for key, item in content}
     items = [_decode(item, array) for item in content]
     return tuple(items) if kind == "tuple" else items
+
+
+def _key(key: Any) -> Any:
+    """Share equal keys as literals do, so that a pickle of the result has the same bytes."""
+    return sys.intern(key) if isinstance(key, str) else key
