@@ -418,6 +418,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         (f"{HEADER}\n{START},10,11,9,10,1\n{START + MINUTE},10,11\n", "row 2 (line 3): low is"),
         (f'{HEADER}\n{START},10,11,9,10,1\n"{START},10', "not a valid CSV file: EOF inside str"),
         (f"{HEADER}\n{START},10,\0\0\0\n", "line 2 holds zero bytes, expected text"),
+        (f"{START},10.5,11,9,10,1\n", "the first line is a row of numbers, expected the names of"),
         (HEADER.replace(",", ";") + "\n1;1;1;1;1;1\n", "found: timestamp;open;high"),
     ],
 )

@@ -5,10 +5,8 @@ any others beside them. A column `synthetic` that is not zero marks made-up data
 lies. Missing bars stay missing; `DataSource.gaps` lists them.
 """
 
-import csv
 import dataclasses
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +27,7 @@ from makerlab.data.rows import (
     iso,
     numbers,
 )
+from makerlab.data.tables import csv_lines, csv_table, parquet_table, read_bytes
 from makerlab.data.timestamps import timestamps_to_ms
 from makerlab.errors import UserError, nearest
 from makerlab.files import write_atomically
@@ -136,19 +135,19 @@ def load_candles(path: Path) -> Candles:
     Raises UserError naming the file and, where a row is at fault, the first such row and value.
     """
     suffix = path.suffix.lower()
-    content = _read(path)
+    content = read_bytes(path)
     if suffix not in SUFFIXES:
         raise UserError(
             f"{path}: unknown kind of file '{path.suffix}'; {nearest(suffix, SUFFIXES)}"
         )
     if not content:
         raise UserError(f"{path}: the file is empty, expected candles")
-    frame = _csv_frame(path, content) if suffix == ".csv" else _parquet_frame(path, content)
+    frame = csv_table(path, content) if suffix == ".csv" else parquet_table(path, content)
     return candles_from_frame(
         frame,
         path=str(path),
         sha256=hashlib.sha256(content).hexdigest(),
-        line_of=_csv_lines(content) if suffix == ".csv" else None,
+        line_of=csv_lines(content) if suffix == ".csv" else None,
     )
 
 
@@ -199,80 +198,16 @@ def refuse_gaps(candles: Candles) -> None:
         )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file of candles; fetch it with scripts/fetch_candles.py or set "
-            "env.csv_path: synthetic"
-        ) from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: found a directory, expected a CSV or Parquet file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _csv_frame(path: Path, content: bytes) -> pd.DataFrame:
-    nul = content.find(b"\0")
-    if nul >= 0:
-        line = content.count(b"\n", 0, nul) + 1
-        raise UserError(f"{path}: line {line} holds zero bytes, expected text (a damaged file?)")
-    try:
-        names = _header(content.decode("utf-8-sig"))
-        # Exact decimal conversion: the same text gives the same float on every machine.
-        frame = pd.read_csv(
-            io.BytesIO(content),
-            float_precision="round_trip",
-            low_memory=False,
-            encoding="utf-8-sig",
-        )
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}: line {line} is not UTF-8 text, expected a CSV file") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
-        problem = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-        raise UserError(f"{path}: not a valid CSV file: {problem}") from None
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise UserError(f"{path}: the rows hold more fields than the header's {len(names)}")
-    # pandas renames the second of two equal columns; the file's own names are wanted.
-    return frame.set_axis(names, axis=1)
-
-
-def _header(text: str) -> list[str]:
-    lines = (line for line in io.StringIO(text) if line.strip())
-    names = next(csv.reader(lines), None)
-    if names is None:
-        raise pd.errors.EmptyDataError("only blank lines")
-    return names
-
-
-def _parquet_frame(path: Path, content: bytes) -> pd.DataFrame:
-    try:
-        table = pq.read_table(io.BytesIO(content))
-    except (pa.ArrowException, OSError) as error:
-        problem = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path}: not a valid Parquet file: {problem}") from None
-    # A timestamp that pandas stored as the index is an ordinary column in the file.
-    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-    return frame
-
-
-def _csv_lines(content: bytes) -> Callable[[int], int | None]:
-    def line_of(row: int) -> int | None:
-        if b'"' in content:  # a quoted field may span lines
-            return None
-        filled = [at for at, line in enumerate(content.splitlines(), start=1) if line.strip()]
-        return filled[row + 1] if row + 1 < len(filled) else None
-
-    return line_of
-
-
 def _find_columns(names: Sequence[Any], *, path: str) -> dict[str, int]:
     """Map the needed columns to their positions; raises UserError for missing or double ones."""
     known = [str(name).strip().lower().replace(" ", "_") for name in names]
     shown = ", ".join(str(name) for name in names)
     time_name = next((name for name in TIMESTAMP_NAMES if name in known), None)
+    if known and all(name.replace(".", "", 1).isdigit() for name in known):
+        raise UserError(
+            f"{path}: the first line is a row of numbers, expected the names of the columns: "
+            f"timestamp, {', '.join(PRICE_NAMES)}, volume"
+        )
     if time_name is None:
         raise UserError(
             f"{path}: column 'timestamp' is missing (or {', '.join(TIMESTAMP_NAMES[1:])}); "
