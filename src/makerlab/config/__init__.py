@@ -2,6 +2,7 @@
 
 from makerlab.config.load import Config, load_config
 from makerlab.config.settings import (
+    SYNTHETIC,
     DataSettings,
     DataSplitSettings,
     EnvSettings,
@@ -12,8 +13,10 @@ from makerlab.config.settings import (
     TrainSettings,
     TuneSettings,
 )
+from makerlab.config.warnings import warnings_of
 
 __all__ = [
+    "SYNTHETIC",
     "Config",
     "DataSettings",
     "DataSplitSettings",
@@ -25,4 +28,5 @@ __all__ = [
     "TrainSettings",
     "TuneSettings",
     "load_config",
+    "warnings_of",
 ]

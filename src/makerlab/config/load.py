@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -27,7 +27,7 @@ ENVIRONMENT_PREFIX = "MAKERLAB__"
 class Config(Settings):
     """The effective config of a run, all sources merged."""
 
-    task: str = Field("market_making", description="What is learned.")
+    task: Literal["market_making"] = Field("market_making", description="What is learned.")
     env: EnvSettings = Field(description="The environment.")
     train: TrainSettings = Field(default_factory=TrainSettings, description="Training.")
     tune: TuneSettings = Field(default_factory=TuneSettings, description="Tuning.")
@@ -58,19 +58,21 @@ class Config(Settings):
         content = self.to_dict()
         for key, value in values.items():
             _set_dotted(content, key, value, source="override")
-        return _validate(content, source="override")
+        return validate_config(content, source="override")
 
 
 def load_config(
     path: Path,
     *,
     overlays: tuple[Path, ...] = (),
+    tuned: Mapping[str, Any] | None = None,
     flags: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Config:
     """Read a config file and merge profile overlays, environment variables and flags over it.
 
-    `flags` maps dotted keys (`train.seed`) to values; None means that the flag was not given.
+    `tuned` and `flags` map dotted keys (`train.seed`) to values; tuned parameters replace what the
+    files say and yield to environment variables and flags. A flag of None was not given.
     Raises UserError naming the file, the key, what was found and the nearest valid key.
     """
     content = read_yaml(path)
@@ -79,12 +81,14 @@ def load_config(
         layer = read_yaml(overlay)
         check_keys(layer, source=str(overlay))
         content = _merged(content, layer)
-    for key, value, variable in _environment_values(environment or os.environ):
+    for key, value in (tuned or {}).items():
+        _set_dotted(content, key, value, source="tuned parameters")
+    for key, value, variable in _environment_values(os.environ if environment is None else environment):
         _set_dotted(content, key, value, source=f"environment variable {variable}")
     for key, value in (flags or {}).items():
         if value is not None:
             _set_dotted(content, key, value, source="command line")
-    return _validate(content, source=str(path))
+    return validate_config(content, source=str(path))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -128,6 +132,16 @@ def dotted_keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[s
             yield prefix + name
         else:
             yield from dotted_keys(section, f"{prefix}{name}.")
+
+
+def describe(key: str) -> str:
+    """Return the sentence that describes a dotted key, with its default."""
+    *sections, name = key.split(".")
+    model: type[BaseModel] = Config
+    for section in sections:
+        model = _section_model(model.model_fields[section].annotation) or model
+    field = model.model_fields[name]
+    return f"{field.description} (default: {field.default})".replace("%", "%%")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -234,11 +248,15 @@ def _drop_alternative(section: dict[str, Any], key: str) -> None:
         section.pop(pair[key], None)
 
 
-def _validate(content: Mapping[str, Any], *, source: str) -> Config:
+def validate_config(content: Any, *, source: str) -> Config:
+    """Return the config of merged content; raises UserError naming the key and what was found."""
+    if not isinstance(content, Mapping):
+        raise UserError(f"{source}: expected a mapping of sections")
+    check_keys(content, source=source)
     if content.get("env") is None:
         raise UserError(f"{source}: section 'env' is missing")
     try:
-        return Config.model_validate(content)
+        return Config.modelvalidate_config(content)
     except ValidationError as error:
         raise UserError(f"{source}: {_first_problem(error)}") from None
 

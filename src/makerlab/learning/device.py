@@ -1,5 +1,7 @@
 """Where tensors live."""
 
+import os
+
 import torch
 
 from makerlab.errors import UserError
@@ -23,3 +25,10 @@ def choose_device(wanted: str) -> str:
         there = ", ".join(name for name, is_there in present.items() if is_there)
         raise UserError(f"--device {wanted}: not available on this machine, which has: {there}")
     return wanted
+
+
+def use_threads() -> int:
+    """Let torch use as many threads as OMP_NUM_THREADS says, one by default; returns how many."""
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    torch.set_num_threads(threads)
+    return threads

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from makerlab.config import Config
 from makerlab.config.settings import SYNTHETIC
 from makerlab.data.candles import DataSource, load_candles
-from makerlab.data.split import SegmentName, Split, split_candles
+from makerlab.data.split import SegmentName, split_candles
 from makerlab.data.synthetic import generate_candles, synthetic_candles
 from makerlab.errors import UserError
 from makerlab.market.episodes import Market
@@ -20,7 +21,7 @@ class Markets:
     valid: Market
     test: Market
     source: DataSource
-    split: Split
+    split_record: dict[str, Any]
 
     def __getitem__(self, segment: SegmentName) -> Market:
         market: Market = getattr(self, segment)
@@ -49,5 +50,5 @@ def load_markets(config: Config, *, synthetic_folder: Path | None) -> Markets:
     split = split_candles(candles, config.data_split)
     segments = (split.train, split.valid, split.test)
     markets = [Market(candles, segment, config.env) for segment in segments]
-    return Markets(*markets, source=candles.source, split=split)
+    return Markets(*markets, source=candles.source, split_record=split.to_dict(candles))
 

@@ -1,0 +1,248 @@
+"""The stages' commands: flags in, one library call, exit code out. Scripts hold no more."""
+
+import argparse
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+from makerlab.cli import ArgumentParser
+from makerlab.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def tune_command(arguments: list[str] | None = None) -> int:
+    """Tune a config's hyperparameters."""
+    parser = ArgumentParser(description="Tune the hyperparameters of one config with Optuna.")
+    _add_config_flags(parser)
+    parser.add_argument("--n_trials", type=int, help=_help("tune.n_trials"))
+    parser.add_argument("--train_timesteps", type=int, help=_help("tune.train_timesteps"))
+    parser.add_argument("--eval_episodes", type=int, help=_help("tune.eval_episodes"))
+    parser.add_argument("--eval_episode_length", type=int, help=_help("tune.eval_episode_length"))
+    parser.add_argument("--metric", help=_help("tune.metric"))
+    parser.add_argument("--seed", type=int, help=_help("tune.seed"))
+    parser.add_argument("--study_name", help="Study (default: config name and hash of its inputs).")
+    parser.add_argument(
+        "--storage",
+        help="Optuna URL or the path of a journal file (default: sqlite file optuna.db in runs).",
+    )
+    parser.add_argument(
+        "--save_best_params",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="Write the best parameters at the end.",
+    )
+    parser.add_argument("--best_params_path", type=Path, help="Where to write them.")
+    parser.add_argument("--jobs", type=_positive, default=1, help="Processes on this study.")
+    given = parser.parse_args(arguments)
+    names = ("n_trials", "train_timesteps", "eval_episodes", "eval_episode_length", "metric", "seed")
+    flags = _settings_of(given) | {f"tune.{name}": getattr(given, name) for name in names}
+    resolved = _resolve(given, flags, params_path="none")
+
+    from makerlab.runs.directory import tuning_directory
+    from makerlab.runs.log import stage_log
+    from makerlab.stages.resolve import is_tuned
+
+    algo = resolved.config.train.algo
+    target = given.best_params_path or tuning_directory(given.runs_dir, algo, resolved.name).best_params
+    storage = given.storage or f"sqlite:///{given.runs_dir / 'optuna.db'}"
+    with stage_log(given.logs_dir / f"{resolved.name}_tune.log") as report:
+        if given.study_name is None and given.storage is None and is_tuned(resolved.config, target):
+            report(f"{target}: already holds the result of this study, nothing to do")
+            return 0
+        from makerlab.stages.tune import tune, tune_in_processes
+
+        if given.jobs > 1:
+            typed = sys.argv[1:] if arguments is None else arguments
+            code = tune_in_processes([sys.argv[0], *typed], given.jobs)
+            if code:
+                return code
+        tune(
+            resolved,
+            runs_dir=given.runs_dir,
+            storage=storage,
+            study_name=given.study_name,
+            best_params=target,
+            device=given.device,
+            report=report,
+            save=given.save_best_params,
+        )
+    return 0
+
+
+def train_command(arguments: list[str] | None = None) -> int:
+    """Train one run of a config, or continue one."""
+    parser = ArgumentParser(description="Train one run of a config, or continue one.")
+    _add_config_flags(parser, required=False)
+    parser.add_argument(
+        "--params_path",
+        help="Tuned parameters (default: those of this config when they exist; none: ignore them).",
+    )
+    parser.add_argument("--run_name", help=_help("run.short_name"))
+    parser.add_argument("--notes", help=_help("run.notes"))
+    parser.add_argument("--seed", type=int, help=_help("train.seed"))
+    parser.add_argument("--total_timesteps", type=int, help=_help("train.total_timesteps"))
+    parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="Continue this run.")
+    parser.add_argument(
+        "--reuse",
+        action="store_true",
+        help="Take a finished run of the same inputs, or continue an interrupted one.",
+    )
+    given = parser.parse_args(arguments)
+    if given.resume is not None:
+        return _resume(given)
+    if given.config is None:
+        raise UserError("give --config, or --resume to continue a run")
+    flags = _settings_of(given) | {
+        "run.short_name": given.run_name,
+        "run.notes": given.notes,
+        "train.seed": given.seed,
+        "train.total_timesteps": given.total_timesteps,
+    }
+    resolved = _resolve(given, flags, params_path=given.params_path)
+    from makerlab.runs.log import stage_log
+
+    log = given.logs_dir / f"{resolved.name}_train.log"
+    with stage_log(log, prefix=f"seed {resolved.config.train.seed}: ") as report:
+        from makerlab.stages.train import train
+
+        train(
+            resolved,
+            runs_dir=given.runs_dir,
+            device=given.device,
+            reuse=given.reuse,
+            report=report,
+            now=_now,
+        )
+    return 0
+
+
+def _resume(given: argparse.Namespace) -> int:
+    from makerlab.runs.directory import run_of
+    from makerlab.runs.log import stage_log
+    from makerlab.runs.manifest import read_manifest
+
+    fixed = ("config", "profile", "data", "run_name", "notes", "seed", "total_timesteps")
+    for name in fixed:
+        if getattr(given, name) is not None:
+            raise UserError(f"--{name} can't go with --resume: a run continues with its own settings")
+    if given.set:
+        raise UserError("--set can't go with --resume: a run continues with its own settings")
+    run = run_of(given.resume)
+    manifest = read_manifest(run.manifest)
+    log = given.logs_dir / f"{manifest['config_name']}_train.log"
+    with stage_log(log, prefix=f"seed {manifest['seed']}: ") as report:
+        from makerlab.stages.train import resume
+
+        resume(run, device=given.device, report=report, now=_now)
+    return 0
+
+
+def evaluate_command(arguments: list[str] | None = None) -> int:
+    """Judge a trained policy beside the baselines."""
+    parser = ArgumentParser(description="Judge a trained policy beside all baselines.")
+    parser.add_argument(
+        "--model_path", type=Path, required=True, help="A run directory or its model.zip."
+    )
+    parser.add_argument(
+        "--config", type=Path, help="Another environment; marked cross_env and never ranked."
+    )
+    parser.add_argument("--episodes", type=int, help=_help("evaluate.episodes"))
+    parser.add_argument("--output_dir", type=Path, help="Default: evaluation/ of the run.")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="Where to compute.")
+    _add_set_flag(parser)
+    _add_logs_flag(parser)
+    given = parser.parse_args(arguments)
+    from makerlab.runs.directory import EvaluationDirectory, run_of
+    from makerlab.runs.log import stage_log
+    from makerlab.stages.resolve import resolve_config
+
+    run = run_of(given.model_path)
+    model = given.model_path if given.model_path.suffix == ".zip" else run.best_model
+    output = EvaluationDirectory(given.output_dir or _evaluation_folder(run.path, given.config))
+    flags = {**_settings_of(given), "evaluate.episodes": given.episodes}
+    source = given.config or run.config
+    config = resolve_config(source, flags=flags, runs_dir=run.path.parents[1]).config
+    with stage_log(given.logs_dir / f"{run.name}_eval.log") as report:
+        from makerlab.learning.device import choose_device
+        from makerlab.stages.evaluate import evaluate
+
+        choose_device(given.device)
+        if given.config is not None:
+            report(f"warning: judged in the environment of {given.config}, not in the run's own")
+        evaluate(
+            run,
+            model=model,
+            config=config,
+            cross_config=given.config,
+            output=output,
+            report=report,
+        )
+    return 0
+
+
+def _evaluation_folder(run: Path, cross_config: Path | None) -> Path:
+    """Keep another environment's evaluation apart from the run's own."""
+    return run / ("evaluation" if cross_config is None else f"evaluation_{cross_config.stem}")
+
+
+def _add_config_flags(parser: ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--config", type=Path, required=required, help="A YAML config.")
+    parser.add_argument("--profile", help="An overlay in profiles/ beside the config, e.g. quick.")
+    parser.add_argument("--data", help="A file of candles (or: synthetic) instead of the config's.")
+    parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Where results go.")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="Where to compute.")
+    _add_set_flag(parser)
+    _add_logs_flag(parser)
+
+
+def _add_set_flag(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="Override any key of the config; repeatable.",
+    )
+
+
+def _add_logs_flag(parser: ArgumentParser) -> None:
+    parser.add_argument("--logs_dir", type=Path, default=Path("logs"), help="Where logs go.")
+
+
+def _settings_of(given: argparse.Namespace) -> dict[str, Any]:
+    from makerlab.stages.resolve import parse_settings
+
+    return parse_settings(given.set)
+
+
+def _resolve(given: argparse.Namespace, flags: dict[str, Any], *, params_path: str | None) -> Any:
+    from makerlab.stages.resolve import resolve_config
+
+    return resolve_config(
+        given.config,
+        profile=given.profile,
+        data=given.data,
+        flags=flags,
+        runs_dir=given.runs_dir,
+        params_path=params_path,
+    )
+
+
+def _help(key: str) -> str:
+    """Return a setting's own sentence."""
+    from makerlab.config.load import describe
+
+    return describe(key)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"found {value}, expected at least 1")
+    return value
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now()

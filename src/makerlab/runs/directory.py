@@ -1,0 +1,180 @@
+"""The one object that owns every file name of a run."""
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from makerlab.errors import UserError, nearest
+
+MODEL = "model.zip"
+BEST_MODEL = "best_model.zip"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Names of the files of one run; nothing is read or written here."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The directory's own name."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The effective config."""
+        return self.path / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """What the run is made of and how it stands."""
+        return self.path / "manifest.json"
+
+    @property
+    def status(self) -> Path:
+        """Progress while running."""
+        return self.path / "status.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that writes the run."""
+        return self.path / ".lock"
+
+    @property
+    def model(self) -> Path:
+        """The weights after the last step."""
+        return self.path / MODEL
+
+    @property
+    def best_model(self) -> Path:
+        """The weights that were best on the validation segment."""
+        return self.path / BEST_MODEL
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest state from which the run continues."""
+        return self.path / "checkpoints" / "latest.zip"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The state before it, for when the newest is damaged."""
+        return self.path / "checkpoints" / "previous.zip"
+
+    @property
+    def progress(self) -> Path:
+        """The learning curve."""
+        return self.path / "progress.csv"
+
+    @property
+    def evaluation(self) -> "EvaluationDirectory":
+        """The run's own evaluation."""
+        return EvaluationDirectory(self.path / "evaluation")
+
+
+@dataclass(frozen=True)
+class EvaluationDirectory:
+    """Names of the files of one evaluation."""
+
+    path: Path
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics of all segments; written last."""
+        return self.path / "metrics.json"
+
+    @property
+    def equity_curve(self) -> Path:
+        """Equity of policy and baselines on the test segment."""
+        return self.path / "test_equity_curve.csv"
+
+    @property
+    def equity_plot(self) -> Path:
+        """The picture of the equity curve."""
+        return self.path / "test_equity_curve.png"
+
+    @property
+    def inventory_plot(self) -> Path:
+        """The picture of the position on the test segment."""
+        return self.path / "test_inventory.png"
+
+    def episode(self, segment: str, number: int) -> Path:
+        """Every step of one episode."""
+        return self.path / f"{segment}_episode_{number:02d}.csv"
+
+
+@dataclass(frozen=True)
+class TuningDirectory:
+    """Names of the files of one config's tuning."""
+
+    path: Path
+
+    @property
+    def best_params(self) -> Path:
+        """The chosen parameters; written last."""
+        return self.path / "best_params.json"
+
+    @property
+    def status(self) -> Path:
+        """Progress while running."""
+        return self.path / "tune_status.json"
+
+    def checkpoint(self, study: str, slot: int) -> Path:
+        """Where a trial continues after a kill."""
+        return self.path / "trials" / study / f"{slot:04d}.zip"
+
+
+def tuning_directory(runs_dir: Path, algo: str, config_name: str) -> TuningDirectory:
+    """Return where a config's tuning lives."""
+    return TuningDirectory(runs_dir / algo / config_name)
+
+
+def synthetic_folder(runs_dir: Path) -> Path:
+    """Return where synthetic candles are kept, apart from any real data."""
+    return runs_dir / "synthetic"
+
+
+def create_run_directory(
+    runs_dir: Path,
+    *,
+    algo: str,
+    short_name: str,
+    seed: int,
+    now: Callable[[], datetime.datetime],
+    sleep: Callable[[float], None] = time.sleep,
+) -> RunDirectory:
+    """Create a directory of a run's own; a name taken in this second waits for the next one."""
+    parent = runs_dir / algo
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        path = parent / f"{now():%Y%m%d_%H%M%S}_{short_name}_seed{seed}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            sleep(0.1)
+        else:
+            return RunDirectory(path)
+
+
+def find_runs(runs_dir: Path) -> Iterator[RunDirectory]:
+    """Yield every run directory, by algorithm and name."""
+    for manifest in sorted(runs_dir.glob("*/*/manifest.json")):
+        yield RunDirectory(manifest.parent)
+
+
+def run_of(path: Path) -> RunDirectory:
+    """Return the run that a directory or one of its model files belongs to.
+
+    Raises UserError, naming near ones, when there is none.
+    """
+    directory = path.parent if path.suffix == ".zip" else path
+    run = RunDirectory(directory)
+    if run.config.is_file():
+        return run
+    if not path.exists():
+        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = f"; {nearest(path.name, siblings)}" if 0 < len(siblings) < 1000 else ""
+        raise UserError(f"{path}: no such run directory or model file{hint}")
+    raise UserError(f"{path}: not a run directory, it holds no {run.config.name}")

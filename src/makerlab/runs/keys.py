@@ -1,0 +1,132 @@
+"""Keys: a stage's inputs hashed, so that what is finished is reused and anything else is redone."""
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from makerlab.config import Config
+from makerlab.config.settings import SYNTHETIC
+from makerlab.errors import UserError
+from makerlab.files import content_hash, file_hash
+
+_PACKAGE = Path(__file__).parents[1]
+
+# What the numbers of every stage depend on; plots, tables and scheduling are left out.
+_SHARED_CODE = (
+    "data",
+    "statistics",
+    "market",
+    "policies",
+    "envs",
+    "evaluation",
+    "learning",
+    "tasks",
+    "theory.py",
+)
+
+_STAGE_CODE = {
+    "tune": ("tuning", "stages/tune.py"),
+    "train": ("stages/train.py",),
+    "evaluate": ("stages/evaluate.py",),
+}
+
+
+@functools.cache
+def code_hash(stage: str) -> str:
+    """Return the hash of the source that a stage's numbers depend on."""
+    digest = hashlib.sha256()
+    for name in (*_SHARED_CODE, *_STAGE_CODE[stage]):
+        place = _PACKAGE / name
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(f"{path.relative_to(_PACKAGE)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def data_key(config: Config) -> str:
+    """Return what identifies the candles: the file's hash, or the generator's settings."""
+    if config.env.csv_path == SYNTHETIC:
+        return f"{SYNTHETIC}:{content_hash(config.data.synthetic.model_dump(mode='json'))}"
+    path = Path(config.env.csv_path)
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file of candles; fetch it with scripts/fetch_candles.py "
+            f"or set env.csv_path to '{SYNTHETIC}'"
+        )
+    return f"file:{_file_hash(path, path.stat().st_mtime_ns, path.stat().st_size)}"
+
+
+def environment_key(config: Config) -> str:
+    """Return the hash of all that decides what an agent sees and earns, the code aside."""
+    content = config.to_dict()
+    env = {key: value for key, value in content["env"].items() if key != "csv_path"}
+    return content_hash(
+        {
+            "task": content["task"],
+            "env": env,
+            "gaps": content["data"]["gaps"],
+            "data_split": content["data_split"],
+            "data": data_key(config),
+        }
+    )
+
+
+def tune_key(config: Config) -> str:
+    """Return the key of a study; the number of trials is a total and does not count."""
+    content = config.to_dict()
+    tuned = content["tune"]["search_space"]
+    fixed = {
+        key: value
+        for key, value in content["train"].items()
+        if key not in {"seed", "total_timesteps", "eval_freq", "log_interval", *tuned}
+    }
+    tune = {key: value for key, value in content["tune"].items() if key != "n_trials"}
+    return content_hash(
+        {
+            "environment": environment_key(config),
+            "train": fixed,
+            "tune": tune,
+            "code": code_hash("tune"),
+        }
+    )
+
+
+def train_key(config: Config) -> str:
+    """Return the key of a training run, tuned parameters and seed included."""
+    return content_hash(
+        {
+            "environment": environment_key(config),
+            "train": config.to_dict()["train"],
+            "run": config.run.short_name,
+            # How the best checkpoint is chosen.
+            "judge": _judge(config),
+            "code": code_hash("train"),
+        }
+    )
+
+
+def evaluate_key(config: Config) -> str:
+    """Return the key of a run's own evaluation."""
+    return content_hash(
+        {
+            "train": train_key(config),
+            "evaluate": config.to_dict()["evaluate"],
+            "code": code_hash("evaluate"),
+        }
+    )
+
+
+def _judge(config: Config) -> dict[str, Any]:
+    tune = config.tune
+    return {
+        "episodes": tune.eval_episodes,
+        "episode_length": tune.eval_episode_length,
+        "metric": tune.metric,
+    }
+
+
+@functools.cache
+def _file_hash(path: Path, changed_ns: int, size: int) -> str:
+    """The hash of a file in this state; the state is part of the cache's key."""
+    return file_hash(path)

@@ -1,0 +1,57 @@
+"""Asked to stop: SIGTERM, Ctrl-C, or the death of the process that started this one."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from makerlab.errors import Interrupted
+
+PARENT_VARIABLE = "MAKERLAB_PARENT_PID"
+
+
+class StopRequest:
+    """Turns signals into a flag that long work looks at between two steps."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._signal: int | None = None
+        self._previous: dict[int, Any] = {}
+        self._clock = clock
+        self._looked = clock()
+        parent = os.environ.get(PARENT_VARIABLE)
+        self._parent = int(parent) if parent else None
+
+    def __enter__(self) -> "StopRequest":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._previous[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    @property
+    def requested(self) -> bool:
+        """Whether a stop was asked for."""
+        if self._parent is not None and self._clock() - self._looked > 1.0:
+            self._looked = self._clock()
+            if os.getppid() != self._parent:
+                self._signal = self._signal or signal.SIGTERM
+        return self._signal is not None
+
+    def interruption(self, message: str) -> Interrupted:
+        """Return the exception with which to leave once the state is safe."""
+        return Interrupted(message, self._signal or signal.SIGTERM)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        # The second Ctrl-C means now.
+        if self._signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = number

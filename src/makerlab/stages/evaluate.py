@@ -1,0 +1,194 @@
+"""The evaluate stage: a learned policy beside all baselines on every segment."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from makerlab.config import Config
+from makerlab.config.load import validate_config
+from makerlab.data.split import SEGMENT_NAMES, SegmentName
+from makerlab.errors import UserError
+from makerlab.files import file_hash, write_json, write_text
+from makerlab.learning.actor import LearnedPolicy, load_policy
+from makerlab.learning.device import use_threads
+from makerlab.market.fill_card import fill_model_card
+from makerlab.plotting import equity_plot, inventory_plot
+from makerlab.runs import keys
+from makerlab.runs.directory import EvaluationDirectory, RunDirectory
+from makerlab.runs.progress import Report
+from makerlab.statistics.bootstrap import Estimate
+from makerlab.tasks import SegmentResult, Workbench, open_workbench
+
+RANKED_BY = "net_profit"
+
+
+def evaluate(
+    run: RunDirectory,
+    *,
+    model: Path,
+    config: Config,
+    cross_config: Path | None,
+    output: EvaluationDirectory,
+    report: Report,
+) -> dict[str, Any]:
+    """Judge a model on train, validation and test; returns what metrics.json holds.
+
+    `config` is the run's own, or that of `cross_config`: then the result is marked `cross_env`.
+    Raises UserError for a model or data that don't fit.
+    """
+    use_threads()
+    own = stored_config(run)
+    workbench = open_workbench(config, synthetic_folder=run.path.parents[1] / "synthetic")
+    policy = load_policy(
+        model, deterministic=config.train.deterministic_eval, seed=config.evaluate.seed
+    )
+    _check_actions(model, policy, config)
+    results = {}
+    for segment in SEGMENT_NAMES:
+        policies = {workbench.learned: policy, **workbench.baselines()}
+        results[segment] = workbench.evaluate(policies, segment, config.evaluate)
+        report(f"{segment}: {_sentence(results[segment], workbench.learned)}")
+    record = _record(run, model, own, config, cross_config, workbench, results)
+    _write_pictures_and_tables(run, output, workbench, results)
+    write_json(output.metrics, record, compact=True)
+    report(f"{output.metrics}: written")
+    return record
+
+
+def stored_config(run: RunDirectory) -> Config:
+    """Return the effective config of a run; raises UserError when it is damaged."""
+    from makerlab.config.load import read_yaml
+
+    return validate_config(read_yaml(run.config), source=str(run.config))
+
+
+def _check_actions(model: Path, policy: LearnedPolicy, config: Config) -> None:
+    expected = 3 if config.env.allow_no_quote else 2
+    if policy.action_size != expected:
+        raise UserError(
+            f"{model}: the model gives {policy.action_size} actions, this environment expects "
+            f"{expected} (env.allow_no_quote is {config.env.allow_no_quote})"
+        )
+
+
+def _record(
+    run: RunDirectory,
+    model: Path,
+    own: Config,
+    config: Config,
+    cross_config: Path | None,
+    workbench: Workbench,
+    results: dict[SegmentName, SegmentResult],
+) -> dict[str, Any]:
+    cross = None
+    if cross_config is not None:
+        cross = {
+            "run_environment_key": keys.environment_key(own),
+            "environment_key": keys.environment_key(config),
+            "config_path": str(cross_config),
+        }
+    best = _best_baseline(results["valid"], workbench.learned)
+    return {
+        "evaluate_key": keys.evaluate_key(config),
+        "train_key": keys.train_key(own),
+        "model": model.name,
+        "model_sha256": file_hash(model),
+        "cross_env": cross,
+        "data_source": workbench.source.kind,
+        "data_sha256": workbench.source.sha256,
+        "environment_key": keys.environment_key(config),
+        "fill_model": fill_model_card(config.env),
+        "confidence": config.evaluate.confidence,
+        "bootstrap_samples": config.evaluate.bootstrap_samples,
+        "bar_ms": workbench.source.bar_ms,
+        **{
+            segment: _segment_record(result, workbench.learned, best, config)
+            for segment, result in results.items()
+        },
+    }
+
+
+def _best_baseline(valid: SegmentResult, learned: str) -> str:
+    """Choose the baseline to beat on the validation segment, so that the test stays untouched."""
+    profits = {
+        name: metrics[RANKED_BY].value for name, metrics in valid.metrics.items() if name != learned
+    }
+    return max(profits, key=lambda name: profits[name] or 0.0)
+
+
+def _segment_record(
+    result: SegmentResult, learned: str, best: str, config: Config
+) -> dict[str, Any]:
+    def plain(estimates: dict[str, Estimate]) -> dict[str, Any]:
+        return {name: estimate.to_dict() for name, estimate in estimates.items()}
+
+    return {
+        **plain(result.metrics[learned]),
+        "episodes": result.episodes,
+        "episodes_asked": config.evaluate.episodes,
+        "episode_length": result.episode_length,
+        "baselines": {
+            name: plain(metrics) for name, metrics in result.metrics.items() if name != learned
+        },
+        "best_baseline": best,
+        "difference_to_best_baseline": plain(result.differences[best]),
+    }
+
+
+def _sentence(result: SegmentResult, learned: str) -> str:
+    parts = [
+        f"{name} {_interval(metrics[RANKED_BY])}" for name, metrics in result.metrics.items()
+    ]
+    return f"{result.episodes} episodes of {result.episode_length} bars, {RANKED_BY}: " + ", ".join(
+        parts
+    )
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.2f}"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def _write_pictures_and_tables(
+    run: RunDirectory,
+    output: EvaluationDirectory,
+    workbench: Workbench,
+    results: dict[SegmentName, SegmentResult],
+) -> None:
+    for segment, result in results.items():
+        for number, table in enumerate(result.episode_tables):
+            rows = zip(*table.values(), strict=True)
+            write_text(output.episode(segment, number), _csv([list(table), *rows]))
+    test = results["test"]
+    names = list(test.curves)
+    stamps = test.curves[names[0]].timestamps_ms
+    columns = [test.curves[name].equity for name in names]
+    same = all(np.array_equal(test.curves[name].timestamps_ms, stamps) for name in names)
+    if same:
+        times = [f"{stamp}Z" for stamp in stamps.astype("datetime64[ms]").astype(str)]
+        rows = [[time, *values] for time, *values in zip(times, *columns, strict=True)]
+        write_text(output.equity_curve, _csv([["timestamp", *names], *rows]))
+    synthetic = "SYNTHETIC DATA" if workbench.source.kind == "synthetic" else workbench.source.path
+    subtitle = f"{synthetic}; {test.episodes} episodes of {test.episode_length} bars end to end"
+    curves = {n: (c.timestamps_ms, c.equity) for n, c in test.curves.items()}
+    equity_plot(output.equity_plot, curves, title=f"{run.name}: equity, test", subtitle=subtitle)
+    learned = test.curves[workbench.learned]
+    inventory_plot(
+        output.inventory_plot,
+        learned.timestamps_ms,
+        learned.position,
+        title=f"{run.name}: inventory, test",
+        subtitle=subtitle,
+    )
+
+
+def _csv(rows: Any) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()

@@ -1,0 +1,290 @@
+"""The tune stage: one Optuna study per config, worked on by any number of processes."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from makerlab.config import Config, TrainSettings, warnings_of
+from makerlab.errors import UserError
+from makerlab.files import write_json
+from makerlab.learning.archive import read_archive, write_archive
+from makerlab.learning.device import choose_device, use_threads
+from makerlab.learning.training import Diverged, Training
+from makerlab.runs import keys
+from makerlab.runs.directory import TuningDirectory, synthetic_folder
+from makerlab.runs.owner import check_writable, this_process
+from makerlab.runs.progress import Report, StatusFile
+from makerlab.runs.stopping import StopRequest
+from makerlab.stages.resolve import Resolved
+from makerlab.statistics.bootstrap import mean_interval
+from makerlab.tasks import Workbench, open_workbench
+from makerlab.tuning.search import suggest
+from makerlab.tuning.slots import Slots, open_slots
+
+RESCORED = "makerlab:rescored"
+FRESH_SEED_OFFSET = 10_000
+"""Fresh training seeds start this far above the study's, beyond any trial's."""
+
+
+def tune(
+    resolved: Resolved,
+    *,
+    runs_dir: Path,
+    storage: str,
+    study_name: str | None,
+    best_params: Path,
+    device: str,
+    report: Report,
+    save: bool = True,
+) -> dict[str, Any] | None:
+    """Bring a study to `tune.n_trials` trials and write the best parameters.
+
+    Several processes may do this at once; the last to finish scores the chosen parameters again
+    on fresh seeds. Returns what best_params.json holds, or None when others are still at work. Raises UserError for bad input, Interrupted when asked to stop.
+    """
+    check_writable(runs_dir)
+    config = resolved.config
+    key = keys.tune_key(config)
+    name = study_name or f"{resolved.name}-{key[:12]}"
+    workbench = open_workbench(config, synthetic_folder=synthetic_folder(runs_dir))
+    _warn(config, workbench, report)
+    slots = open_slots(
+        storage, name, key=key, trials=config.tune.n_trials, lock_dir=runs_dir, config=config.tune
+    )
+    worker = _Worker(
+        resolved, workbench, slots, TuningDirectory(best_params.parent), choose_device(device), report
+    )
+    worker.work()
+    with slots.finishing() as alone:
+        if not alone:
+            report(f"study {name}: other processes are still at work, the last one finishes it")
+            return None
+        found = worker.best()
+        if found is None:
+            worker.status("failed", error="no trial finished with a score")
+            raise UserError(
+                f"study '{name}': none of its {config.tune.n_trials} trials finished with a score "
+                f"({config.tune.metric}); look at the log, or raise --n_trials"
+            )
+        record = {"tune_key": key, **found}
+        if save:
+            write_json(best_params, record)
+            report(f"{best_params}: written")
+        worker.status("complete")
+    return record
+
+
+def tune_in_processes(arguments: list[str], jobs: int) -> int:
+    """Work on one study with several processes of this command; returns the worst exit code."""
+    command = [sys.executable, *arguments, "--jobs", "1"]
+    processes = [subprocess.Popen(command) for _ in range(jobs)]
+    return max(abs(process.wait()) for process in processes)
+
+
+def _warn(config: Config, workbench: Workbench, report: Report) -> None:
+    for warning in warnings_of(config, mid=workbench.mean_price):
+        report(f"warning: {warning}")
+    if workbench.split_record.get("fallback"):
+        report(f"note: {workbench.split_record['fallback']}")
+    if workbench.source.kind == "synthetic":
+        report("note: SYNTHETIC data; results say nothing about a real market")
+
+
+@dataclasses.dataclass
+class _Worker:
+    """One process at work on a study."""
+
+    resolved: Resolved
+    workbench: Workbench
+    slots: Slots
+    directory: TuningDirectory
+    device: str
+    report: Report
+
+    def __post_init__(self) -> None:
+        use_threads()
+        total = self.config.tune.n_trials
+        self._status = StatusFile(self.directory.status, total=total, unit="trials")
+
+    @property
+    def config(self) -> Config:
+        return self.resolved.config
+
+    def work(self) -> None:
+        """Take trials until none is left to take."""
+        self.report(f"study {self.slots.name}: {self.slots.summary()}")
+        with StopRequest() as stop:
+            while (trial := self.slots.take(suggest_with(self.config))) is not None:
+                self.status("running")
+                self._run(trial, stop)
+                self.status("running")
+
+    def _run(self, trial: optuna.trial.Trial, stop: StopRequest) -> None:
+        slot = self.slots.slot(trial)
+        settings = self._settings(trial.user_attrs["params"], seed=self.config.tune.seed)
+        checkpoint = self.directory.checkpoint(self.slots.name, slot)
+        try:
+            score = self._judge(trial, settings, stop, checkpoint)
+        except optuna.TrialPruned:
+            self.slots.finish(trial, None, optuna.trial.TrialState.PRUNED)
+            self.report(f"trial {slot}: pruned at step {trial.user_attrs.get('steps', 0):,}")
+        except Diverged as error:
+            self.slots.fail(trial, str(error))
+            self.report(f"trial {slot}: failed, {error}")
+        except BaseException:
+            # Stopped or broken: the trial goes back, whoever comes next continues it.
+            self.slots.give_back(trial)
+            raise
+        else:
+            self._finish(trial, slot, score)
+        checkpoint.unlink(missing_ok=True)
+
+    def _finish(self, trial: optuna.trial.Trial, slot: int, score: float | None) -> None:
+        if score is None:
+            reason = f"{self.config.tune.metric} is not defined for this policy"
+            self.slots.fail(trial, reason)
+            self.report(f"trial {slot}: failed, {reason}")
+            return
+        self.slots.finish(trial, score, optuna.trial.TrialState.COMPLETE)
+        self.report(f"trial {slot}: {self.config.tune.metric} {score:.6g}, {self.slots.summary()}")
+
+    def _settings(self, params: dict[str, Any], *, seed: int) -> TrainSettings:
+        changes = {f"train.{name}": value for name, value in params.items()}
+        timesteps = self.config.tune.train_timesteps
+        changes |= {"train.seed": seed, "train.total_timesteps": timesteps}
+        return self.config.with_values(changes).train
+
+    def _judge(
+        self,
+        trial: optuna.trial.Trial,
+        settings: TrainSettings,
+        stop: StopRequest,
+        checkpoint: Path,
+    ) -> float | None:
+        """Train with a trial's parameters; returns the best validation score on the way."""
+        training = self.workbench.training(settings, device=self.device)
+        scores = self._continue(training, checkpoint, trial)
+        total, reports = settings.total_timesteps, self.config.tune.reports
+        for number in range(len(scores) + 1, reports + 1):
+            self._advance(training, total * number // reports, stop)
+            score = self.workbench.score(training.learner.policy())
+            scores.append((training.step, score))
+            trial.set_user_attr("steps", training.step)
+            if score is not None:
+                trial.report(score, training.step)
+                if number < reports and trial.should_prune():
+                    raise optuna.TrialPruned
+            if number < reports:
+                params = trial.user_attrs["params"]
+                content = {"params": params, "training": training.snapshot(), "scores": scores}
+                write_archive(checkpoint, content)
+        defined = [score for _, score in scores if score is not None]
+        return max(defined) if defined else None
+
+    def _continue(
+        self, training: Training, checkpoint: Path, trial: optuna.trial.Trial
+    ) -> list[tuple[int, float | None]]:
+        """Take up what a killed process left of this trial; returns the scores so far."""
+        if not checkpoint.is_file():
+            return []
+        try:
+            content = read_archive(checkpoint)
+        except UserError as error:
+            self.report(f"warning: {error}; the trial starts over")
+            return []
+        if content["params"] != trial.user_attrs["params"]:
+            return []
+        training.restore(content["training"])
+        for step, score in content["scores"]:
+            if score is not None:
+                trial.report(score, step)
+        return list(content["scores"])
+
+    def _advance(self, training: Training, until: int, stop: StopRequest) -> None:
+        while training.step < until:
+            training.advance()
+            if stop.requested:
+                raise stop.interruption(
+                    f"study {self.slots.name}: stopped; the same command completes it"
+                )
+
+    def best(self) -> dict[str, Any] | None:
+        """Return the record of the best trial, its parameters scored again on fresh seeds."""
+        best = self.slots.best()
+        if best is None:
+            return None
+        params = best.user_attrs["params"]
+        rescored = self.slots.attribute(RESCORED)
+        if rescored is None or rescored["slot"] != best.user_attrs["slot"]:
+            rescored = self._rescore(params) | {"slot": best.user_attrs["slot"]}
+            self.slots.set_attribute(RESCORED, rescored)
+        estimate = mean_interval(rescored["scores"])
+        return {
+            "config_name": self.resolved.name,
+            "config_path": str(self.resolved.config_path),
+            "profile": self.config.run.profile,
+            "metric": self.config.tune.metric,
+            "score": best.value,
+            "rescored": estimate.to_dict() | {k: rescored[k] for k in ("scores", "seeds")},
+            "params": params,
+            "study": self.slots.name,
+            "storage": self.slots.storage_name,
+            "trial": best.user_attrs["slot"],
+            "seed": self.config.tune.seed,
+            "n_trials": self.slots.counts()["finished"],
+            "trials": {k: v for k, v in self.slots.counts().items() if k != "finished"},
+            "config_hash": self.config.hash,
+            "environment_key": keys.environment_key(self.config),
+            "data_source": self.workbench.source.kind,
+            "data_sha256": self.workbench.source.sha256,
+        }
+
+    def _rescore(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Train the chosen parameters with fresh seeds and judge them on fresh episodes."""
+        first = self.config.tune.seed + FRESH_SEED_OFFSET
+        seeds = list(range(first, first + self.config.tune.rescore_seeds))
+        scores = []
+        with StopRequest() as stop:
+            for seed in seeds:
+                settings = self._settings(params, seed=seed)
+                training = self.workbench.training(settings, device=self.device)
+                scores.append(self._fresh_score(training, settings, stop))
+                self.report(f"chosen parameters on fresh seed {seed}: {scores[-1]:.6g}")
+        return {"seeds": seeds, "scores": scores}
+
+    def _fresh_score(self, training: Training, settings: TrainSettings, stop: StopRequest) -> float:
+        """Judge as trials are, by the best of the reports, chosen on the usual episodes."""
+        chosen: tuple[float, float] = (float("-inf"), float("nan"))
+        for number in range(1, self.config.tune.reports + 1):
+            until = settings.total_timesteps * number // self.config.tune.reports
+            self._advance(training, until, stop)
+            policy = training.learner.policy()
+            score = self.workbench.score(policy)
+            fresh = self.workbench.score(policy, fresh=True)
+            if score is not None and fresh is not None and score > chosen[0]:
+                chosen = (score, fresh)
+        return chosen[1]
+
+    def status(self, state: str, *, error: str | None = None) -> None:
+        """Write the study's progress for other processes."""
+        counts = self.slots.counts()
+        best = self.slots.best()
+        self._status.write(
+            counts["finished"],
+            force=True,
+            stage="tune",
+            state=state,
+            owner=this_process(),
+            best=None if best is None else best.value,
+            error=error,
+        )
+
+
+def suggest_with(config: Config) -> Any:
+    """Return the function that asks a trial for parameters of this config's search space."""
+    return lambda trial: suggest(trial, config.tune.search_space)
+

@@ -1,0 +1,147 @@
+"""The market-making task: candles, SAC, closed-form baselines, money metrics."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from makerlab.config import Config, EvaluateSettings, TrainSettings
+from makerlab.data.split import SegmentName
+from makerlab.evaluation.metrics import (
+    Sums,
+    difference_estimates,
+    episode_sums,
+    metric_estimates,
+    point_value,
+)
+from makerlab.evaluation.rollout import Trajectories, evaluation_starts, rollout
+from makerlab.learning.training import Training
+from makerlab.market.markets import load_markets
+from makerlab.policies import Policy, baseline_policies
+from makerlab.statistics.bootstrap import Estimate, resample_weights
+from makerlab.tasks.base import Curve, SegmentResult
+
+_EPISODE_COLUMNS = (
+    "mid",
+    "bid",
+    "ask",
+    "bid_filled",
+    "ask_filled",
+    "liquidated",
+    "inventory",
+    "cash",
+    "fees",
+    "equity",
+    "spread_captured",
+    "inventory_profit",
+    "reward",
+)
+
+
+class MarketMakingWorkbench:
+    """Trains and judges market makers on one config's candles."""
+
+    learned = "policy"
+
+    def __init__(self, config: Config, *, synthetic_folder: Path) -> None:
+        """Load and split the candles; raises UserError for what is wrong with them."""
+        self._config = config
+        self._markets = load_markets(config, synthetic_folder=synthetic_folder)
+        self.source = self._markets.source
+        self.split_record = self._markets.split_record
+        self.mean_price = float(np.mean(self._markets.train.prices.close))
+        length = config.tune.eval_episode_length or config.env.episode_length
+        self._judged_length = length
+        starts = evaluation_starts(
+            self._markets.valid, episodes=config.tune.eval_episodes, episode_length=length
+        )
+        self._judged, self._fresh = starts, self._shifted(starts)
+
+    def _shifted(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Move episodes by half their length, where the later bars allow it."""
+        allowed = self._markets.valid.starts(self._judged_length)
+        wanted = starts + self._judged_length // 2
+        return np.asarray(np.unique(allowed[np.searchsorted(allowed, wanted).clip(max=len(allowed) - 1)]))
+
+    def training(self, settings: TrainSettings, *, device: str) -> Training:
+        """Return a new training on the training segment."""
+        return Training(self._markets.train, settings, device=device)
+
+    def score(self, policy: Policy, *, fresh: bool = False) -> float | None:
+        """Return the tuning metric on fixed, side by side episodes of the validation segment."""
+        market = self._markets.valid
+        starts = self._fresh if fresh else self._judged
+        played = rollout(market, policy, starts, episode_length=self._judged_length)
+        sums = episode_sums(played)
+        value = point_value(sums, self._config.tune.metric, bar_ms=market.bar_ms)
+        return value if np.isfinite(value) else None
+
+    def baselines(self) -> dict[str, Policy]:
+        """Return the baselines with scales fitted on the training segment."""
+        return baseline_policies(self._markets.train, seed=self._config.evaluate.seed)
+
+    def evaluate(
+        self, policies: dict[str, Policy], segment: SegmentName, settings: EvaluateSettings
+    ) -> SegmentResult:
+        """Judge policies on the same episodes; differences are the first policy's to the others."""
+        market = self._markets[segment]
+        length = self._config.env.episode_length
+        starts = evaluation_starts(market, episodes=settings.episodes, episode_length=length)
+        weights = resample_weights(
+            len(starts), samples=settings.bootstrap_samples, seed=settings.seed
+        )
+        sums: dict[str, Sums] = {}
+        curves: dict[str, Curve] = {}
+        tables: list[dict[str, list[Any]]] = []
+        for name, policy in policies.items():
+            played = rollout(market, policy, starts)
+            sums[name] = episode_sums(played)
+            curves[name] = _curve(played)
+            if not tables:
+                kept = min(settings.episode_csvs, len(starts))
+                tables = [_episode_table(played, number) for number in range(kept)]
+        learned, *others = sums
+        chosen: dict[str, Any] = {"bar_ms": market.bar_ms, "confidence": settings.confidence}
+        metrics: dict[str, dict[str, Estimate]] = {
+            name: metric_estimates(values, weights, **chosen) for name, values in sums.items()
+        }
+        differences = {
+            name: difference_estimates(sums[learned], sums[name], weights, **chosen)
+            for name in others
+        }
+        return SegmentResult(
+            segment=segment,
+            episodes=len(starts),
+            episode_length=length,
+            metrics=metrics,
+            differences=differences,
+            curves=curves,
+            episode_tables=tables,
+        )
+
+
+def _curve(played: Trajectories) -> Curve:
+    """Chain the episodes: each starts flat and adds its profit to that of those before."""
+    capital = played.market.settings.initial_cash
+    profit = played.equity - capital
+    ended = [row[np.isfinite(row)][-1] for row in profit]
+    before = np.concatenate([[0.0], np.cumsum(ended)[:-1]])
+    equity = capital + before[:, None] + profit
+    timestamps = np.stack([played.timestamps_ms(n) for n in range(len(played.starts))])
+    lived = np.isfinite(profit)
+    return Curve(timestamps[lived], equity[lived], played.inventory[lived])
+
+
+def _episode_table(played: Trajectories, episode: int) -> dict[str, list[Any]]:
+    """Return one episode's columns; timestamps are the open of the bar the quotes lived in."""
+    lived = np.isfinite(played.equity[episode])
+    stamps = played.timestamps_ms(episode)[lived]
+    table: dict[str, list[Any]] = {
+        "step": list(range(1, int(lived.sum()) + 1)),
+        "timestamp": [f"{stamp}Z" for stamp in stamps.astype("datetime64[ms]").astype(str)],
+    }
+    for name in _EPISODE_COLUMNS:
+        table[name] = getattr(played, name)[episode][lived].tolist()
+    return table
+

@@ -1,0 +1,1 @@
+"""Studies: who takes which trial, and what a trial may choose."""
