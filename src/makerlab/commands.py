@@ -37,7 +37,7 @@ def tune_command(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=_positive, default=1, help="Processes on this study.")
     given = parser.parse_args(arguments)
     names = ("n_trials", "train_timesteps", "eval_episodes", "eval_episode_length", "metric", "seed")
-    flags = _settings_of(given) | {f"tune.{name}": getattr(given, name) for name in names}
+    flags = _flags(given, {f"tune.{name}": getattr(given, name) for name in names})
     resolved = _resolve(given, flags, params_path="none")
 
     from makerlab.runs.directory import tuning_directory
@@ -94,12 +94,13 @@ def train_command(arguments: list[str] | None = None) -> int:
         return _resume(given)
     if given.config is None:
         raise UserError("give --config, or --resume to continue a run")
-    flags = _settings_of(given) | {
+    named = {
         "run.short_name": given.run_name,
         "run.notes": given.notes,
         "train.seed": given.seed,
         "train.total_timesteps": given.total_timesteps,
     }
+    flags = _flags(given, named)
     resolved = _resolve(given, flags, params_path=given.params_path)
     from makerlab.runs.log import stage_log
 
@@ -161,7 +162,7 @@ def evaluate_command(arguments: list[str] | None = None) -> int:
     run = run_of(given.model_path)
     model = given.model_path if given.model_path.suffix == ".zip" else run.best_model
     output = EvaluationDirectory(given.output_dir or _evaluation_folder(run.path, given.config))
-    flags = {**_settings_of(given), "evaluate.episodes": given.episodes}
+    flags = _flags(given, {"evaluate.episodes": given.episodes})
     source = given.config or run.config
     config = resolve_config(source, flags=flags, runs_dir=run.path.parents[1]).config
     with stage_log(given.logs_dir / f"{run.name}_eval.log") as report:
@@ -211,10 +212,17 @@ def _add_logs_flag(parser: ArgumentParser) -> None:
     parser.add_argument("--logs_dir", type=Path, default=Path("logs"), help="Where logs go.")
 
 
-def _settings_of(given: argparse.Namespace) -> dict[str, Any]:
+def _flags(given: argparse.Namespace, named: dict[str, Any]) -> dict[str, Any]:
+    """Merge `--set` and the flags that have names; one key given by both is an error."""
     from makerlab.stages.resolve import parse_settings
 
-    return parse_settings(given.set)
+    flags = parse_settings(given.set)
+    for key, value in named.items():
+        if value is not None and key in flags:
+            raise UserError(f"--set {key} and the flag for it are both given; leave one out")
+        if value is not None:
+            flags[key] = value
+    return flags
 
 
 def _resolve(given: argparse.Namespace, flags: dict[str, Any], *, params_path: str | None) -> Any:

@@ -256,7 +256,7 @@ def validate_config(content: Any, *, source: str) -> Config:
     if content.get("env") is None:
         raise UserError(f"{source}: section 'env' is missing")
     try:
-        return Config.modelvalidate_config(content)
+        return Config.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{source}: {_first_problem(error)}") from None
 

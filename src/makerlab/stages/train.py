@@ -14,6 +14,7 @@ import yaml
 
 from makerlab.config import Config, warnings_of
 from makerlab.config.load import validate_config
+from makerlab.data.candles import DataSource
 from makerlab.errors import Interrupted, UserError
 from makerlab.files import write_json, write_text
 from makerlab.learning.archive import read_archive, write_archive
@@ -168,7 +169,7 @@ def _create(
         "device": device,
         "threads": use_threads(),
         "data_source": source.kind,
-        "data": source.to_dict(),
+        "data": _data_record(source),
         "split": workbench.split_record,
         "tuned_params": resolved.tuned_params,
         "fill_model": fill_model_card(config.env),
@@ -178,6 +179,17 @@ def _create(
     }
     write_json(run.manifest, manifest)
     return run
+
+
+def _data_record(source: DataSource) -> dict[str, Any]:
+    record = source.to_dict()
+    return {
+        "path": source.path,
+        "sha256": source.sha256,
+        "rows": source.rows,
+        "bar_ms": source.bar_ms,
+        **{name: record[name] for name in ("start", "end", "missing_bars", "gaps")},
+    }
 
 
 def _stored_config(run: RunDirectory) -> Config:

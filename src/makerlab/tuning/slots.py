@@ -10,6 +10,7 @@ parameters, kills or not.
 import contextlib
 import hashlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def open_slots(
 ) -> "Slots":
     """Open or create a study with its slots; raises UserError when it belongs to other inputs."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Heartbeats are beaten here rather than by Study.optimize, which can't take slots.
+    warnings.filterwarnings("ignore", message=".*[Hh]eartbeat.*", module="optuna.*")
     lock = filelock.FileLock(lock_dir / f".{_short(storage + name)}.study.lock")
     # Creating the tables is no more safe to do twice at once than creating the study.
     with filelock.FileLock(lock_dir / ".storage.lock"):
