@@ -3,7 +3,6 @@
 import datetime
 import decimal
 import hashlib
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -445,13 +444,37 @@ def test_a_truncated_parquet_file_is_refused(keep: float, tmp_path: Path) -> Non
     assert text.startswith("the file is empty" if keep == 0.0 else "not a valid Parquet file: ")
 
 
-def test_a_parquet_file_with_damaged_pages_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "candles.parquet"
-    bars(500).to_parquet(path)
+@given(damage=st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=8)), min_size=1))
+@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_damaged_file_loads_as_valid_candles_or_is_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, damage: list[tuple[int, bytes]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"damaged{suffix}"
+    write_candles(path, candles_from_frame(bars(12), path="made", sha256="0" * 64))
     content = bytearray(path.read_bytes())
-    content[4:400] = b"\xff" * 396
+    for place, new in damage:
+        at = place % len(content)
+        content[at : at + len(new)] = new or b"\n"
     path.write_bytes(content)
-    assert re.match("not a valid Parquet file|row ", message(path))
+    try:
+        candles = load_candles(path)
+    except UserError as error:
+        assert str(error).startswith(str(path))
+        assert "\n" not in str(error)
+        return
+    assert (np.diff(candles.ts_ms) > 0).all()
+    assert (candles.low > 0).all() and (candles.low <= candles.close).all()
+    assert np.isfinite(candles.volume).all()
+
+
+def test_a_flipped_bit_in_a_written_parquet_file_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "candles.parquet"
+    write_candles(path, candles_from_frame(bars(500), path="made", sha256="0" * 64))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert message(path).startswith("not a valid Parquet file: ")
 
 
 def test_a_parquet_column_of_lists_is_no_column_of_numbers(tmp_path: Path) -> None:

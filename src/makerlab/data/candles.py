@@ -180,7 +180,7 @@ def write_candles(path: Path, candles: Candles) -> None:
         write_atomically(path, lambda file: frame.to_csv(file, index=False, lineterminator="\n"))
     elif path.suffix.lower() == ".parquet":
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        write_atomically(path, lambda file: pq.write_table(table, file))
+        write_atomically(path, lambda file: pq.write_table(table, file, write_page_checksum=True))
     else:
         raise UserError(
             f"{path}: unknown kind of file '{path.suffix}'; {nearest(path.suffix, SUFFIXES)}"

@@ -65,12 +65,12 @@ def _header(text: str) -> list[str]:
 def parquet_table(path: Path, content: bytes) -> pd.DataFrame:
     """Read a Parquet file; raises UserError naming `path` when it is damaged."""
     try:
-        table = pq.read_table(io.BytesIO(content))
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+        # Without pandas' own notes a timestamp that was the index is an ordinary column.
+        frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
         problem = str(error).strip().partition("\n")[0]
         raise UserError(f"{path}: not a valid Parquet file: {problem}") from None
-    # A timestamp that pandas stored as the index is an ordinary column in the file.
-    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     return frame
 
 
