@@ -79,7 +79,7 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
             return _complain(describe_system_error(error), USER_ERROR)
         traceback.print_exc()
         return OUR_FAULT
-    except Exception:
+    except Exception:  # noqa: BLE001 - the one place where a fault of ours becomes exit code 1
         traceback.print_exc()
         return OUR_FAULT
 

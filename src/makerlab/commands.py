@@ -36,7 +36,14 @@ def tune_command(arguments: list[str] | None = None) -> int:
     parser.add_argument("--best_params_path", type=Path, help="Where to write them.")
     parser.add_argument("--jobs", type=_positive, default=1, help="Processes on this study.")
     given = parser.parse_args(arguments)
-    names = ("n_trials", "train_timesteps", "eval_episodes", "eval_episode_length", "metric", "seed")
+    names = (
+        "n_trials",
+        "train_timesteps",
+        "eval_episodes",
+        "eval_episode_length",
+        "metric",
+        "seed",
+    )
     flags = _flags(given, {f"tune.{name}": getattr(given, name) for name in names})
     resolved = _resolve(given, flags, params_path="none")
 
@@ -45,7 +52,9 @@ def tune_command(arguments: list[str] | None = None) -> int:
     from makerlab.stages.resolve import is_tuned
 
     algo = resolved.config.train.algo
-    target = given.best_params_path or tuning_directory(given.runs_dir, algo, resolved.name).best_params
+    target = (
+        given.best_params_path or tuning_directory(given.runs_dir, algo, resolved.name).best_params
+    )
     storage = given.storage or f"sqlite:///{given.runs_dir / 'optuna.db'}"
     with stage_log(given.logs_dir / f"{resolved.name}_tune.log") as report:
         if given.study_name is None and given.storage is None and is_tuned(resolved.config, target):
@@ -127,7 +136,9 @@ def _resume(given: argparse.Namespace) -> int:
     fixed = ("config", "profile", "data", "run_name", "notes", "seed", "total_timesteps")
     for name in fixed:
         if getattr(given, name) is not None:
-            raise UserError(f"--{name} can't go with --resume: a run continues with its own settings")
+            raise UserError(
+                f"--{name} can't go with --resume: a run continues with its own settings"
+            )
     if given.set:
         raise UserError("--set can't go with --resume: a run continues with its own settings")
     run = run_of(given.resume)

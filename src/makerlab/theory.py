@@ -55,9 +55,7 @@ def glft_distances(
     premium = np.log1p(risk_aversion / decay) / risk_aversion
     if method == "asymptotic":
         growth = (1.0 + risk_aversion / decay) ** (1.0 + decay / risk_aversion)
-        slope = np.sqrt(
-            np.square(volatility) * risk_aversion / (2.0 * decay * intensity) * growth
-        )
+        slope = np.sqrt(np.square(volatility) * risk_aversion / (2.0 * decay * intensity) * growth)
         bid = premium + (2.0 * np.asarray(inventory) + 1.0) / 2.0 * slope
         ask = premium - (2.0 * np.asarray(inventory) - 1.0) / 2.0 * slope
         return _as_given(bid), _as_given(ask)

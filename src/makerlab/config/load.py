@@ -83,7 +83,9 @@ def load_config(
         content = _merged(content, layer)
     for key, value in (tuned or {}).items():
         _set_dotted(content, key, value, source="tuned parameters")
-    for key, value, variable in _environment_values(os.environ if environment is None else environment):
+    for key, value, variable in _environment_values(
+        os.environ if environment is None else environment
+    ):
         _set_dotted(content, key, value, source=f"environment variable {variable}")
     for key, value in (flags or {}).items():
         if value is not None:
@@ -114,6 +116,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: found a {type(content).__name__}, expected a mapping of sections")
     return content
+
+
+def stored_config(path: Path) -> Config:
+    """Read an effective config that a run stored; raises UserError when it is damaged."""
+    return validate_config(read_yaml(path), source=str(path))
 
 
 def check_keys(content: Mapping[str, Any], *, source: str) -> None:
@@ -200,8 +207,10 @@ def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, An
     result = dict(base)
     for key, value in overlay.items():
         below = result.get(key)
-        both_sections = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = _merged(below, value) if both_sections else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            result[key] = _merged(below, value)
+        else:
+            result[key] = value
     return result
 
 

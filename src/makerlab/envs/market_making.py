@@ -1,7 +1,7 @@
 """The market-making environment of Gymnasium: one episode, or N of them in one call."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -19,13 +19,13 @@ from makerlab.market.markets import load_markets
 Observation = npt.NDArray[np.float32]
 
 
-def observation_space() -> gymnasium.spaces.Box:
+def observation_space() -> gymnasium.Space[Any]:
     """The space of one observation; the names are `OBSERVATION_NAMES`."""
     shape = (len(OBSERVATION_NAMES),)
     return gymnasium.spaces.Box(-OBSERVATION_LIMIT, OBSERVATION_LIMIT, shape, np.float32)
 
 
-def action_space(market: Market) -> gymnasium.spaces.Box:
+def action_space(market: Market) -> gymnasium.Space[Any]:
     """The space of one action: spread, skew and, where allowed, the side left out."""
     shape = (3,) if market.settings.allow_no_quote else (2,)
     return gymnasium.spaces.Box(-1.0, 1.0, shape, np.float32)
@@ -48,7 +48,7 @@ class EpisodeStarts:
 class MarketMakingEnv(gymnasium.Env[Observation, npt.NDArray[np.floating[Any]]]):
     """One market-making episode: the N = 1 view of the kernel."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as Gymnasium declares it
 
     def __init__(
         self,
@@ -105,13 +105,14 @@ class MarketMakingEnv(gymnasium.Env[Observation, npt.NDArray[np.floating[Any]]])
         """Continue from a snapshot; returns the observation at that point."""
         self._episodes.restore(snapshot["episodes"])
         self.np_random.bit_generator.state = snapshot["generator"]
-        return self._episodes.observe()[0]
+        observation: Observation = self._episodes.observe()[0]
+        return observation
 
 
 class MarketMakingVectorEnv(VectorEnv[Observation, npt.NDArray[np.floating[Any]], Any]):
     """N market-making episodes in one kernel call; a finished one restarts in the same step."""
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 - as Gymnasium declares it
         "render_modes": [],
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
@@ -199,6 +200,7 @@ def _check_actions(actions: npt.NDArray[np.float64], space: gymnasium.Space[Any]
         raise ValueError(f"found an action of shape {actions.shape}, expected {space.shape}")
     if not np.isfinite(actions).all():
         raise ValueError("found an action that is not finite; the policy has diverged")
+
 
 def default_market(
     config: Config | None, segment: SegmentName, env_settings: Mapping[str, Any]

@@ -78,7 +78,7 @@ def load_policy(path: Path, *, deterministic: bool = True, seed: int = 0) -> Lea
     except (zipfile.BadZipFile, IsADirectoryError):
         raise UserError(f"{path}: damaged, or not a zip file of Stable-Baselines3") from None
     except KeyError:
-        raise UserError(f"{path}: holds no policy.pth, so it is no Stable-Baselines3 model") from None
+        raise UserError(f"{path}: holds no policy.pth, is no Stable-Baselines3 model") from None
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: refused, policy.pth holds something other than tensors and could run code"

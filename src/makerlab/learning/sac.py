@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 
 from makerlab.config import TrainSettings
@@ -21,7 +22,6 @@ from makerlab.learning.archive import add_member
 Observation = npt.NDArray[np.float32]
 
 _BUFFER_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
-_OPTIMIZERS = ("actor", "critic", "entropy")
 
 
 class SacLearner:
@@ -47,6 +47,10 @@ class SacLearner:
         self._logger = Logger(folder=None, output_formats=[])
         self._model.set_logger(self._logger)
         self._gradient_steps = settings.gradient_steps
+        if self._model.replay_buffer is None or self._model.log_ent_coef is None:
+            raise TypeError("this learner needs SAC with a replay buffer and a learned entropy")
+        self._buffer: ReplayBuffer = self._model.replay_buffer
+        self._log_ent_coef: torch.Tensor = self._model.log_ent_coef
 
     def explore(self, observation: Observation) -> tuple[Observation, Observation]:
         """Return an exploring action and its form in the replay buffer, shapes (1, actions)."""
@@ -66,9 +70,8 @@ class SacLearner:
         truncated: bool,
     ) -> None:
         """Remember a transition; a time limit is not an end and is bootstrapped through."""
-        model = self._model
-        model.num_timesteps += 1
-        model.replay_buffer.add(
+        self._model.num_timesteps += 1
+        self._buffer.add(
             observation[None, :],
             next_observation[None, :],
             stored_action,
@@ -107,12 +110,12 @@ class SacLearner:
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything a later step depends on: weights, optimizers, replay, generators."""
-        model, buffer = self._model, self._model.replay_buffer
+        model, buffer = self._model, self._buffer
         filled = buffer.size()
         return {
             "policy": model.policy.state_dict(),
             "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()},
-            "log_ent_coef": model.log_ent_coef,
+            "log_ent_coef": self._log_ent_coef,
             "updates": model._n_updates,
             "steps": model.num_timesteps,
             "replay": {name: getattr(buffer, name)[:filled] for name in _BUFFER_ARRAYS},
@@ -128,12 +131,12 @@ class SacLearner:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Continue from a snapshot."""
-        model, buffer = self._model, self._model.replay_buffer
+        model, buffer = self._model, self._buffer
         model.policy.load_state_dict(snapshot["policy"])
         for name, optimizer in self._optimizers().items():
             optimizer.load_state_dict(snapshot["optimizers"][name])
         with torch.no_grad():
-            model.log_ent_coef.copy_(snapshot["log_ent_coef"])
+            self._log_ent_coef.copy_(snapshot["log_ent_coef"])
         model._n_updates = snapshot["updates"]
         model.num_timesteps = snapshot["steps"]
         for name, rows in snapshot["replay"].items():
@@ -149,5 +152,7 @@ class SacLearner:
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         model = self._model
-        found = (model.actor.optimizer, model.critic.optimizer, model.ent_coef_optimizer)
-        return dict(zip(_OPTIMIZERS, found, strict=True))
+        optimizers = {"actor": model.actor.optimizer, "critic": model.critic.optimizer}
+        if model.ent_coef_optimizer is not None:
+            optimizers["entropy"] = model.ent_coef_optimizer
+        return optimizers

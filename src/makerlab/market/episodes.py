@@ -63,9 +63,7 @@ class Market:
 class Episodes:
     """A batch of N episodes on one market, stepped together."""
 
-    def __init__(
-        self, market: Market, episodes: int, *, episode_length: int | None = None
-    ) -> None:
+    def __init__(self, market: Market, episodes: int, *, episode_length: int | None = None) -> None:
         """Allocate N episodes; `restart` places them before the first step."""
         self.market = market
         length = episode_length or market.settings.episode_length

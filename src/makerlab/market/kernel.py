@@ -111,15 +111,15 @@ def market_parameters(settings: EnvSettings) -> MarketParameters:
 
 def new_state(episodes: int) -> EpisodeState:
     """Return the zero state of N episodes; `start` makes it meaningful."""
-    integers = [np.zeros(episodes, np.int64) for _ in range(2)]
-    floats = [np.zeros(episodes) for _ in range(len(EpisodeState._fields) - 2)]
-    return EpisodeState(*integers, *floats)
+    kinds = [np.int64 if name in {"bar", "step"} else np.float64 for name in EpisodeState._fields]
+    return EpisodeState._make(np.zeros(episodes, kind) for kind in kinds)
 
 
 def new_outcome(episodes: int) -> StepOutcome:
     """Return the zero outcome of N episodes."""
-    floats = [np.zeros(episodes) for _ in range(len(StepOutcome._fields) - 2)]
-    return StepOutcome(*floats, np.zeros(episodes, np.bool_), np.zeros(episodes, np.bool_))
+    flags = {"terminated", "truncated"}
+    kinds = [np.bool_ if name in flags else np.float64 for name in StepOutcome._fields]
+    return StepOutcome._make(np.zeros(episodes, kind) for kind in kinds)
 
 
 @numba.njit(cache=True)
@@ -262,9 +262,7 @@ def step(
             inventory = 0.0
         equity = state.cash[i] + inventory * close
         change = spread + inventory_profit - fees
-        penalty = (
-            parameters.lambda_inv * abs(held) * close + parameters.lambda_turnover * turnover
-        )
+        penalty = parameters.lambda_inv * abs(held) * close + parameters.lambda_turnover * turnover
         scale = BASIS_POINTS / (parameters.max_inventory * state.start_mid[i])
 
         half = base_half_spread(parameters, mid)

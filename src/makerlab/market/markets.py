@@ -6,10 +6,9 @@ from typing import Any
 
 from makerlab.config import Config
 from makerlab.config.settings import SYNTHETIC
-from makerlab.data.candles import DataSource, load_candles
+from makerlab.data.candles import DataSource, load_candles, refuse_gaps
 from makerlab.data.split import SegmentName, split_candles
 from makerlab.data.synthetic import generate_candles, synthetic_candles
-from makerlab.errors import UserError
 from makerlab.market.episodes import Market
 
 
@@ -40,15 +39,8 @@ def load_markets(config: Config, *, synthetic_folder: Path | None) -> Markets:
         candles = generate_candles(config.data.synthetic)
     else:
         candles = synthetic_candles(config.data.synthetic, synthetic_folder)
-    gaps = candles.source.gaps
-    if gaps and config.data.gaps == "error":
-        raise UserError(
-            f"{candles.source.path}: found {len(gaps)} gap(s), the first of "
-            f"{gaps[0].missing_bars} bars after {gaps[0].after_ms} ms; data.gaps is 'error' "
-            "(set it to 'skip' to let no episode span a gap)"
-        )
+    if config.data.gaps == "error":
+        refuse_gaps(candles)
     split = split_candles(candles, config.data_split)
-    segments = (split.train, split.valid, split.test)
-    markets = [Market(candles, segment, config.env) for segment in segments]
-    return Markets(*markets, source=candles.source, split_record=split.to_dict(candles))
-
+    train, valid, test = (Market(candles, part, config.env) for part in split.segments)
+    return Markets(train, valid, test, candles.source, split.to_dict(candles))

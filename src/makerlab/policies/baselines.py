@@ -182,4 +182,3 @@ def _ratio(value: Floats, scale: float) -> Floats:
     if scale == 0.0:
         return np.zeros_like(value)
     return np.clip(value / scale, -1.0, 1.0)
-

@@ -10,6 +10,8 @@ from makerlab.files import write_json
 
 Report = Callable[[str], None]
 
+WRITE_EVERY_SECONDS = 2.0
+
 
 class StatusFile:
     """Writes progress at most once in a while; reading it never disturbs the work."""
@@ -24,12 +26,14 @@ class StatusFile:
         self._written = 0.0
         self.last: dict[str, Any] | None = None
 
-    def write(self, done: int, *, force: bool = False, every_seconds: float = 2.0, **more: Any) -> None:
+    def write(
+        self, done: int, *, force: bool = False, every_seconds: float = 2.0, **more: Any
+    ) -> None:
         """Record progress; speed counts only what this process did."""
         now = self._clock()
         if self._first is None:
             self._first = done
-        if not force and now - self._written < every_seconds:
+        if not force and now - self._written < WRITE_EVERY_SECONDS:
             return
         self._written = now
         elapsed = max(now - self._began, 1e-9)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from makerlab.config import Config
-from makerlab.config.load import validate_config
+from makerlab.config.load import stored_config
 from makerlab.data.split import SEGMENT_NAMES, SegmentName
 from makerlab.errors import UserError
 from makerlab.files import file_hash, write_json, write_text
@@ -40,7 +40,7 @@ def evaluate(
     Raises UserError for a model or data that don't fit.
     """
     use_threads()
-    own = stored_config(run)
+    own = stored_config(run.config)
     workbench = open_workbench(config, synthetic_folder=run.path.parents[1] / "synthetic")
     policy = load_policy(
         model, deterministic=config.train.deterministic_eval, seed=config.evaluate.seed
@@ -50,19 +50,12 @@ def evaluate(
     for segment in SEGMENT_NAMES:
         policies = {workbench.learned: policy, **workbench.baselines()}
         results[segment] = workbench.evaluate(policies, segment, config.evaluate)
-        report(f"{segment}: {_sentence(results[segment], workbench.learned)}")
-    record = _record(run, model, own, config, cross_config, workbench, results)
+        report(f"{segment}: {_sentence(results[segment])}")
+    record = _record(model, own, config, cross_config, workbench, results)
     _write_pictures_and_tables(run, output, workbench, results)
     write_json(output.metrics, record, compact=True)
     report(f"{output.metrics}: written")
     return record
-
-
-def stored_config(run: RunDirectory) -> Config:
-    """Return the effective config of a run; raises UserError when it is damaged."""
-    from makerlab.config.load import read_yaml
-
-    return validate_config(read_yaml(run.config), source=str(run.config))
 
 
 def _check_actions(model: Path, policy: LearnedPolicy, config: Config) -> None:
@@ -75,7 +68,6 @@ def _check_actions(model: Path, policy: LearnedPolicy, config: Config) -> None:
 
 
 def _record(
-    run: RunDirectory,
     model: Path,
     own: Config,
     config: Config,
@@ -138,13 +130,10 @@ def _segment_record(
     }
 
 
-def _sentence(result: SegmentResult, learned: str) -> str:
-    parts = [
-        f"{name} {_interval(metrics[RANKED_BY])}" for name, metrics in result.metrics.items()
-    ]
-    return f"{result.episodes} episodes of {result.episode_length} bars, {RANKED_BY}: " + ", ".join(
-        parts
-    )
+def _sentence(result: SegmentResult) -> str:
+    parts = [f"{name} {_interval(metrics[RANKED_BY])}" for name, metrics in result.metrics.items()]
+    head = f"{result.episodes} episodes of {result.episode_length} bars, {RANKED_BY}"
+    return f"{head}: {', '.join(parts)}"
 
 
 def _interval(estimate: Estimate) -> str:
@@ -163,8 +152,8 @@ def _write_pictures_and_tables(
 ) -> None:
     for segment, result in results.items():
         for number, table in enumerate(result.episode_tables):
-            rows = zip(*table.values(), strict=True)
-            write_text(output.episode(segment, number), _csv([list(table), *rows]))
+            steps = zip(*table.values(), strict=True)
+            write_text(output.episode(segment, number), _csv([list(table), *steps]))
     test = results["test"]
     names = list(test.curves)
     stamps = test.curves[names[0]].timestamps_ms

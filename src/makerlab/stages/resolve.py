@@ -14,6 +14,9 @@ from makerlab.runs.keys import environment_key, tune_key
 
 IGNORE_PARAMS = "none"
 
+# What a run remembers of the tuning behind it.
+_RECORDED = ("study", "storage", "trial", "score", "rescored", "n_trials", "params")
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -65,13 +68,12 @@ def resolve_config(
         )
     values = {f"train.{key}": value for key, value in tuned["params"].items()}
     config = load_config(config_path, overlays=overlays, tuned=values, flags=given)
-    names = ("study", "storage", "trial", "score", "rescored", "n_trials", "params")
-    record = {"source": str(found), **{name: tuned[name] for name in names}}
+    record = {"source": str(found), **{name: tuned[name] for name in _RECORDED}}
     return Resolved(config, config_path, record)
 
 
 def profile_path(config_path: Path, profile: str) -> Path:
-    """Return the overlay of a profile, which lies beside the configs; UserError if there is none."""
+    """Return the overlay of a profile, a file beside the configs; UserError if there is none."""
     folder = config_path.parent / "profiles"
     path = folder / f"{profile}.yaml"
     if not path.is_file():
@@ -91,7 +93,9 @@ def read_best_params(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: damaged, not JSON ({error})") from None
     needed = ("params", "environment_key", "study", "storage", "trial", "score", "n_trials")
     missing = [
-        name for name in (*needed, "rescored") if not isinstance(content, dict) or name not in content
+        name
+        for name in (*needed, "rescored")
+        if not isinstance(content, dict) or name not in content
     ]
     if missing:
         raise UserError(f"{path}: not written by the tune stage, it has no '{missing[0]}'")

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import yaml
 
 from makerlab.config import Config, warnings_of
-from makerlab.config.load import validate_config
+from makerlab.config.load import stored_config
 from makerlab.data.candles import DataSource
 from makerlab.errors import Interrupted, UserError
 from makerlab.files import write_json, write_text
@@ -99,7 +98,7 @@ def resume(
             f"{run.path}: was started on {manifest['device']}, not on {device}; "
             f"pass --device {manifest['device']} to continue it exactly"
         )
-    config = _stored_config(run)
+    config = stored_config(run.config)
     try:
         with filelock.FileLock(run.lock, timeout=-1 if wait else 0):
             # It may have been finished by the process that held the lock.
@@ -190,16 +189,6 @@ def _data_record(source: DataSource) -> dict[str, Any]:
         "bar_ms": source.bar_ms,
         **{name: record[name] for name in ("start", "end", "missing_bars", "gaps")},
     }
-
-
-def _stored_config(run: RunDirectory) -> Config:
-    try:
-        content = yaml.safe_load(run.config.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{run.config}: missing, the run can't be continued") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"{run.config}: damaged, not YAML") from None
-    return validate_config(content, source=str(run.config))
 
 
 def _check_same_data(run: RunDirectory, manifest: dict[str, Any], workbench: Workbench) -> None:

@@ -44,7 +44,8 @@ def tune(
     """Bring a study to `tune.n_trials` trials and write the best parameters.
 
     Several processes may do this at once; the last to finish scores the chosen parameters again
-    on fresh seeds. Returns what best_params.json holds, or None when others are still at work. Raises UserError for bad input, Interrupted when asked to stop.
+    on fresh seeds. Returns what best_params.json holds, or None when others are still at work.
+    Raises UserError for bad input, Interrupted when asked to stop.
     """
     check_writable(runs_dir)
     config = resolved.config
@@ -55,9 +56,8 @@ def tune(
     slots = open_slots(
         storage, name, key=key, trials=config.tune.n_trials, lock_dir=runs_dir, config=config.tune
     )
-    worker = _Worker(
-        resolved, workbench, slots, TuningDirectory(best_params.parent), choose_device(device), report
-    )
+    directory = TuningDirectory(best_params.parent)
+    worker = _Worker(resolved, workbench, slots, directory, choose_device(device), report)
     worker.work()
     with slots.finishing() as alone:
         if not alone:
@@ -287,4 +287,3 @@ class _Worker:
 def suggest_with(config: Config) -> Any:
     """Return the function that asks a trial for parameters of this config's search space."""
     return lambda trial: suggest(trial, config.tune.search_space)
-

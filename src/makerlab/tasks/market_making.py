@@ -62,7 +62,9 @@ class MarketMakingWorkbench:
         """Move episodes by half their length, where the later bars allow it."""
         allowed = self._markets.valid.starts(self._judged_length)
         wanted = starts + self._judged_length // 2
-        return np.asarray(np.unique(allowed[np.searchsorted(allowed, wanted).clip(max=len(allowed) - 1)]))
+        places = np.searchsorted(allowed, wanted).clip(max=len(allowed) - 1)
+        shifted: npt.NDArray[np.int64] = np.unique(allowed[places])
+        return shifted
 
     def training(self, settings: TrainSettings, *, device: str) -> Training:
         """Return a new training on the training segment."""
@@ -144,4 +146,3 @@ def _episode_table(played: Trajectories, episode: int) -> dict[str, list[Any]]:
     for name in _EPISODE_COLUMNS:
         table[name] = getattr(played, name)[episode][lived].tolist()
     return table
-

@@ -17,6 +17,8 @@ from typing import Any
 
 import filelock
 import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from makerlab.config import TuneSettings
@@ -211,8 +213,7 @@ class Slots:
 def _open_storage(storage: str) -> optuna.storages.BaseStorage:
     """Open an Optuna URL, or a journal file by its path."""
     if "://" not in storage:
-        backend = optuna.storages.journal.JournalFileBackend(storage)
-        return optuna.storages.JournalStorage(backend)
+        return JournalStorage(JournalFileBackend(storage))
     patience: dict[str, Any] = {}
     if storage.startswith("sqlite"):
         patience = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
