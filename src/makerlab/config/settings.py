@@ -252,27 +252,27 @@ class SyntheticSettings(Settings):
         20, description="Steps of the price path inside a bar."
     )
     volatility_bps: Annotated[float, Field(gt=0.0, le=100.0)] = Field(
-        5.3,
+        6.4,
         description="Standard deviation of a one-minute log return in basis points when volatility "
         "is at its median; jumps and order flow come on top.",
     )
     volatility_variation: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.5, description="Standard deviation of the logarithm of volatility over time."
+        0.35, description="Standard deviation of the logarithm of volatility over time."
     )
     volatility_half_life: PositiveFloat = Field(
         120.0, description="Bars after which half of a change of log volatility is gone."
     )
     jump_rate: Fraction = Field(0.012, description="Probability of a jump in a bar.")
     jump_size: Annotated[float, Field(ge=0.0, le=50.0)] = Field(
-        5.0, description="Standard deviation of a jump, in volatilities of a bar."
+        4.0, description="Standard deviation of a jump, in volatilities of a bar."
     )
     flow_strength: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.1,
+        0.075,
         description="Standard deviation of the lasting move per bar that signed order flow "
         "causes, in volatilities of a bar.",
     )
     flow_half_life: PositiveFloat = Field(
-        25.0, description="Bars after which half of the signed order flow is gone."
+        40.0, description="Bars after which half of the signed order flow is gone."
     )
     reversion_strength: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.95,
@@ -280,7 +280,12 @@ class SyntheticSettings(Settings):
         "lasting price; 0 is a market in which no maker earns.",
     )
     reversion_half_life: PositiveFloat = Field(
-        3.0, description="Bars after which half of a passing deviation is gone."
+        2.0, description="Bars after which half of a passing deviation is gone."
+    )
+    pressure_half_life: PositiveFloat = Field(
+        0.15,
+        description="Bars after which half of the pressure that builds up a passing deviation is "
+        "gone: until then the price runs on against whoever was hit.",
     )
     volume_level: PositiveFloat = Field(
         10.0, description="Base units per minute in a bar of median range and volatility."
@@ -291,6 +296,16 @@ class SyntheticSettings(Settings):
     volume_variation: Annotated[float, Field(ge=0.0, le=2.0)] = Field(
         0.5, description="Standard deviation of the log of volume that nothing explains."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> "SyntheticSettings":
+        if self.pressure_half_life >= self.reversion_half_life:
+            raise ValueError(
+                f"pressure_half_life {self.pressure_half_life:g} is not below "
+                f"reversion_half_life {self.reversion_half_life:g}: a deviation has to build up "
+                "faster than it dies out"
+            )
+        return self
 
 
 class DataSettings(Settings):

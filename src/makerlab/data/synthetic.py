@@ -1,8 +1,8 @@
 """A seeded synthetic market that tells market makers apart; docs/synthetic.md has the equations.
 
-The log price is a lasting part (diffusion, jumps, order flow) plus a passing deviation that dies
-out over a few bars. Its candles start in 2000, before any market they could be mistaken for, and
-carry a column `synthetic` wherever they are written.
+The log price is a lasting part (diffusion, jumps, order flow) plus a passing deviation that
+builds up within a bar and dies out over a few. The candles start in 2000, before any market they
+could be mistaken for, and carry a column `synthetic` wherever they are written.
 """
 
 import dataclasses
@@ -46,7 +46,8 @@ class _Process(NamedTuple):
     flow_strength: float
     flow_persistence: float
     lasting_step: float
-    passing_step: float
+    pressure_step: float
+    pressure_persistence_per_step: float
     passing_persistence_per_step: float
 
 
@@ -59,7 +60,7 @@ class _Draws(NamedTuple):
     jump_uniform: Floats
     volume: Floats
     lasting: Floats
-    passing: Floats
+    pressure: Floats
 
 
 def generate_candles(settings: SyntheticSettings) -> Candles:
@@ -70,9 +71,9 @@ def generate_candles(settings: SyntheticSettings) -> Candles:
     """
     rng = np.random.default_rng(settings.seed)
     process = _process(settings)
-    # log lasting price, passing deviation, log volatility over its median, signed order flow
-    state = np.array([np.log(settings.start_price), 0.0, 0.0, 0.0])
-    state[2:] = rng.standard_normal(2) * (settings.volatility_variation, 1.0)
+    # log lasting price, passing deviation, its pressure, log volatility over its median, flow
+    state = np.array([np.log(settings.start_price), 0.0, 0.0, 0.0, 0.0])
+    state[3:] = rng.standard_normal(2) * (settings.volatility_variation, 1.0)
     bars = SECONDS_PER_DAY // settings.bar_seconds
     days = []
     for _ in range(settings.days):
@@ -156,11 +157,9 @@ def _arrays_hash(ts_ms: npt.NDArray[np.int64], values: dict[str, Floats]) -> str
 def _process(settings: SyntheticSettings) -> _Process:
     """Turn half-lives into persistences and shares of variance into steps of the path."""
     volatility = settings.volatility_bps * 1e-4 * np.sqrt(settings.bar_seconds / SECONDS_PER_MINUTE)
-    per_bar = 0.5 ** (1.0 / settings.reversion_half_life)
-    per_step = per_bar ** (1.0 / settings.substeps)
-    # An Ornstein-Uhlenbeck part whose change over one bar has variance `reversion_strength` has
-    # the stationary variance strength / (2 (1 - per_bar)).
-    stationary = np.sqrt(settings.reversion_strength / (2.0 * (1.0 - per_bar)))
+    per_step = 0.5 ** (1.0 / (settings.reversion_half_life * settings.substeps))
+    pressure = 0.5 ** (1.0 / (settings.pressure_half_life * settings.substeps))
+    unit_variance = _variance_of_change(per_step, pressure, settings.substeps)
     return _Process(
         volatility=float(volatility),
         volatility_persistence=0.5 ** (1.0 / settings.volatility_half_life),
@@ -170,15 +169,30 @@ def _process(settings: SyntheticSettings) -> _Process:
         flow_strength=settings.flow_strength,
         flow_persistence=0.5 ** (1.0 / settings.flow_half_life),
         lasting_step=float(np.sqrt((1.0 - settings.reversion_strength) / settings.substeps)),
-        passing_step=float(stationary * np.sqrt(1.0 - per_step**2)),
+        pressure_step=float(np.sqrt(settings.reversion_strength / unit_variance)),
+        pressure_persistence_per_step=pressure,
         passing_persistence_per_step=per_step,
     )
+
+
+def _variance_of_change(first: float, second: float, steps: int) -> float:
+    """Return the variance of u(t + steps) - u(t) for an AR(2) process u driven by unit noise.
+
+    With roots a and b, cov(u(t), u(t + k)) =
+    (a^(k+1) / (1 - a^2) - b^(k+1) / (1 - b^2)) / ((a - b) (1 - a b)).
+    """
+
+    def scaled_covariance(lag: int) -> float:
+        return first ** (lag + 1) / (1 - first**2) - second ** (lag + 1) / (1 - second**2)
+
+    scale = (first - second) * (1 - first * second)
+    return 2.0 * (scaled_covariance(0) - scaled_covariance(steps)) / scale
 
 
 def _draw(rng: np.random.Generator, bars: int, substeps: int) -> _Draws:
     """Draw one day; the order of the draws is part of the generator's version."""
     volatility, flow, jump, volume = rng.standard_normal((4, bars))
-    lasting, passing = rng.standard_normal((2, bars, substeps))
+    lasting, pressure = rng.standard_normal((2, bars, substeps))
     return _Draws(
         volatility=volatility,
         flow=flow,
@@ -186,7 +200,7 @@ def _draw(rng: np.random.Generator, bars: int, substeps: int) -> _Draws:
         jump_uniform=rng.random(bars),
         volume=volume,
         lasting=lasting,
-        passing=passing,
+        pressure=pressure,
     )
 
 
@@ -202,7 +216,7 @@ def _simulate_bars(state: Floats, process: _Process, draws: _Draws) -> tuple[Flo
     activity = np.empty(bars)
     volatility_noise = process.volatility_variation * np.sqrt(1 - process.volatility_persistence**2)
     flow_noise = np.sqrt(1 - process.flow_persistence**2)
-    lasting, passing, log_volatility, flow = state
+    lasting, passing, pressure, log_volatility, flow = state
     for bar in range(bars):
         log_volatility *= process.volatility_persistence
         log_volatility += volatility_noise * draws.volatility[bar]
@@ -218,15 +232,16 @@ def _simulate_bars(state: Floats, process: _Process, draws: _Draws) -> tuple[Flo
             lasting += drift + volatility * process.lasting_step * draws.lasting[bar, step]
             if step == jump_step:
                 lasting += volatility * process.jump_size * draws.jump[bar]
-            passing *= process.passing_persistence_per_step
-            passing += volatility * process.passing_step * draws.passing[bar, step]
+            pressure *= process.pressure_persistence_per_step
+            pressure += volatility * process.pressure_step * draws.pressure[bar, step]
+            passing = process.passing_persistence_per_step * passing + pressure
             price = lasting + passing
             high = max(high, price)
             low = min(low, price)
         log_prices[bar] = np.array([opened, high, low, price])
         height = (high - low) / (MEDIAN_RANGE * process.volatility)
         activity[bar] = height * np.exp(log_volatility)
-    state[:] = np.array([lasting, passing, log_volatility, flow])
+    state[:] = np.array([lasting, passing, pressure, log_volatility, flow])
     return log_prices, activity
 
 
