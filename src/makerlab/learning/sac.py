@@ -1,8 +1,6 @@
 """Stable-Baselines3's SAC, driven one step at a time so that it can stop and continue exactly."""
 
-import io
 import random
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,8 @@ from stable_baselines3.common.logger import Logger
 
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
-from makerlab.files import write_bytes
 from makerlab.learning.actor import LearnedPolicy
-from makerlab.learning.archive import add_member
+from makerlab.learning.model_file import write_model
 
 Observation = npt.NDArray[np.float32]
 
@@ -99,14 +96,7 @@ class SacLearner:
 
     def save(self, path: Path) -> None:
         """Write a plain model.zip that `SAC.load` opens; the same state gives the same bytes."""
-        self._model.start_time = 0
-        buffer = io.BytesIO()
-        self._model.save(buffer)
-        result = io.BytesIO()
-        with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(result, "w") as target:
-            for name in source.namelist():
-                add_member(target, name, source.read(name))
-        write_bytes(path, result.getvalue())
+        write_model(path, self._model)
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything a later step depends on: weights, optimizers, replay, generators."""

@@ -1,0 +1,26 @@
+"""Writing model.zip: a plain file of Stable-Baselines3 whose bytes depend on the state alone."""
+
+import io
+import re
+import zipfile
+from pathlib import Path
+
+from stable_baselines3 import SAC
+
+from makerlab.files import write_bytes
+from makerlab.learning.archive import add_member
+
+# The settings hold the printed form of functions, memory addresses included.
+_ADDRESS = re.compile(rb" at 0x[0-9a-f]+")
+
+
+def write_model(path: Path, model: SAC) -> None:
+    """Write a model that `SAC.load` opens, atomically; the same state gives the same bytes."""
+    model.start_time = 0
+    saved, result = io.BytesIO(), io.BytesIO()
+    model.save(saved)
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(result, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            add_member(target, name, _ADDRESS.sub(b"", content) if name == "data" else content)
+    write_bytes(path, result.getvalue())
