@@ -1,0 +1,198 @@
+"""Studies: totals, slots, pruning, the record of what was chosen."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from tests.commands import TINY_CONFIG, run_well, start, write_tiny_config
+
+from makerlab.data.synthetic import generate_candles
+from makerlab.errors import UserError
+from makerlab.runs.directory import tuning_directory
+from makerlab.runs.owner import this_process
+from makerlab.stages.resolve import Resolved, resolve_config
+from makerlab.stages.tune import tune
+from makerlab.tuning.slots import OWNER, PARAMS, SLOT, open_slots
+
+
+def resolved(folder: Path, *, name: str = "tiny", **flags: Any) -> Resolved:
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        write_tiny_config(folder, name=name)
+    dotted = {key.replace("__", "."): value for key, value in flags.items()}
+    return resolve_config(path, flags=dotted, runs_dir=folder)
+
+
+def tuned(folder: Path, config: Resolved, **options: Any) -> dict[str, Any]:
+    chosen = {
+        "storage": f"sqlite:///{folder / 'optuna.db'}",
+        "study_name": None,
+        "best_params": tuning_directory(folder, "SAC", config.name).best_params,
+        "device": "cpu",
+        "report": lambda _: None,
+    }
+    record = tune(config, runs_dir=folder, **(chosen | options))
+    assert record is not None
+    return record
+
+
+def trials(folder: Path, study: str) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=study, storage=f"sqlite:///{folder / 'optuna.db'}").trials
+
+
+def test_n_trials_is_a_total(tmp_path: Path) -> None:
+    """Trap: asking for n trials again adds n more."""
+    first = tuned(tmp_path, resolved(tmp_path, tune__n_trials=2))
+    assert tuned(tmp_path, resolved(tmp_path, tune__n_trials=2)) == first
+    assert len(trials(tmp_path, first["study"])) == 2
+    tuned(tmp_path, resolved(tmp_path, tune__n_trials=3))
+    assert len(trials(tmp_path, first["study"])) == 3
+
+
+def test_same_seed_gives_the_same_study(tmp_path: Path) -> None:
+    records = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        record = tuned(tmp_path / name, resolved(tmp_path / name))
+        records.append({k: v for k, v in record.items() if k not in {"storage", "config_path"}})
+    assert records[0] == records[1]
+
+
+def test_configs_have_studies_and_parameters_of_their_own(tmp_path: Path) -> None:
+    """Trap: one study name for all configs; one best-params file that all overwrite."""
+    one = tuned(tmp_path, resolved(tmp_path, tune__n_trials=1))
+    write_tiny_config(tmp_path, name="other", text=TINY_CONFIG.replace("8, ep", "9, ep"))
+    other = tuned(tmp_path, resolved(tmp_path, name="other", tune__n_trials=1))
+    same_name = resolved(tmp_path, tune__n_trials=1, env__fee_rate=0.0002)
+    changed = tuned(tmp_path, same_name)
+    assert len({one["study"], other["study"], changed["study"]}) == 3
+    assert json.loads((tmp_path / "SAC" / "other" / "best_params.json").read_text()) == other
+
+
+def test_a_study_of_other_inputs_is_refused(tmp_path: Path) -> None:
+    tuned(tmp_path, resolved(tmp_path, tune__n_trials=1), study_name="mine")
+    changed = resolved(tmp_path, tune__n_trials=1, env__fee_rate=0.0002)
+    with pytest.raises(UserError, match="mine"):
+        tuned(tmp_path, changed, study_name="mine")
+
+
+def test_trials_of_dead_processes_are_taken_again(tmp_path: Path) -> None:
+    """Trap: killed trials stay RUNNING and eat the budget."""
+    config = resolved(tmp_path)
+    slots = open_slots(
+        f"sqlite:///{tmp_path / 'optuna.db'}",
+        "study",
+        key="key",
+        trials=2,
+        lock_dir=tmp_path,
+        config=config.config.tune,
+    )
+    params = {"learning_rate": 0.1}
+    dead = slots.take(lambda _: params)
+    assert dead is not None
+    dead.set_user_attr(OWNER, this_process() | {"started": 0.0})
+    again, next_one, none = (slots.take(lambda _: params) for _ in range(3))
+    assert again is not None and next_one is not None and none is None
+    assert [again.user_attrs[SLOT], next_one.user_attrs[SLOT]] == [0, 1]
+    assert again.user_attrs[PARAMS] == params
+
+
+def test_every_slot_has_a_sampler_seed_of_its_own(tmp_path: Path) -> None:
+    record = tuned(tmp_path, resolved(tmp_path, tune__n_trials=4, tune__train_timesteps=40))
+    rates = [trial.params["learning_rate"] for trial in trials(tmp_path, record["study"])]
+    assert len(set(rates)) == 4
+
+
+def test_pruning_stops_bad_trials_before_their_last_step(tmp_path: Path) -> None:
+    """Trap: pruning whose first check comes after the last step."""
+    config = resolved(tmp_path, tune__n_trials=8, tune__startup_trials=1, tune__train_timesteps=200)
+    record = tuned(tmp_path, config)
+    assert record["trials"]["pruned"] > 0
+    for trial in trials(tmp_path, record["study"]):
+        if trial.state == optuna.trial.TrialState.PRUNED:
+            assert trial.user_attrs["steps"] < 200
+            assert max(trial.intermediate_values) == trial.user_attrs["steps"]
+
+
+def test_best_params_say_where_they_come_from(tmp_path: Path) -> None:
+    record = tuned(tmp_path, resolved(tmp_path))
+    best = max(
+        (t for t in trials(tmp_path, record["study"]) if t.value is not None),
+        key=lambda t: t.value or 0.0,
+    )
+    assert record["score"] == best.value and record["trial"] == best.user_attrs[SLOT]
+    assert record["data_source"] == "synthetic" and len(record["data_sha256"]) == 64
+    assert len(record["rescored"]["scores"]) == 1
+    assert record["rescored"]["seeds"][0] != record["seed"]
+    assert sum(record["trials"].values()) == record["n_trials"] == 3
+
+
+def test_tuned_parameters_reach_training_none_dropped(tmp_path: Path) -> None:
+    """Traps: tuned parameters never passed to training; the first tuned parameter dropped; a
+    flag that silently loses."""
+    record = tuned(tmp_path, resolved(tmp_path, tune__n_trials=1))
+    trained = resolve_config(tmp_path / "tiny.yaml", runs_dir=tmp_path, params_path=None)
+    train = trained.config.to_dict()["train"]
+    assert {name: train[name] for name in record["params"]} == record["params"]
+    assert trained.tuned_params is not None
+    assert trained.tuned_params["params"] == record["params"]
+    flags = {"train.gamma": 0.5}
+    won = resolve_config(tmp_path / "tiny.yaml", flags=flags, runs_dir=tmp_path, params_path=None)
+    assert won.config.train.gamma == 0.5
+
+
+def test_parameters_of_another_environment_are_refused(tmp_path: Path) -> None:
+    tuned(tmp_path, resolved(tmp_path, tune__n_trials=1))
+    flags = {"env.fee_rate": 0.0003}
+    with pytest.raises(UserError, match="another environment"):
+        resolve_config(tmp_path / "tiny.yaml", flags=flags, runs_dir=tmp_path, params_path=None)
+
+
+def test_changed_test_segment_changes_nothing_in_tuning_and_training(tmp_path: Path) -> None:
+    """Trap: training or tuning sees the test segment because the range reaches only evaluation."""
+    models, scores = [], []
+    for name, factor in (("as_it_is", 1.0), ("changed", 1.5)):
+        folder = tmp_path / name
+        folder.mkdir()
+        settings = resolved(folder).config.data.synthetic
+        frame = generate_candles(settings).to_frame()
+        test = frame.index >= int(0.86 * len(frame))
+        frame.loc[test, ["open", "high", "low", "close"]] *= factor
+        frame.to_csv(folder / "candles.csv", index=False)
+        config = resolved(folder, env__csv_path=str(folder / "candles.csv"), tune__n_trials=1)
+        scores.append(tuned(folder, config)["rescored"])
+        run_well(
+            folder,
+            "train_mm_sac.py",
+            "--config",
+            "tiny.yaml",
+            "--params_path",
+            "none",
+            "--data",
+            "candles.csv",
+        )
+        (run,) = (folder / "runs" / "SAC").glob("*_tiny_seed0")
+        models.append((run / "best_model.zip").read_bytes())
+    assert scores[0] == scores[1]
+    assert models[0] == models[1]
+
+
+@pytest.mark.slow
+def test_sixteen_processes_lose_and_double_no_trial(tmp_path: Path) -> None:
+    """200 trials in one sqlite study: none lost, none twice, no lock error."""
+    content = yaml.safe_load(TINY_CONFIG)
+    content["tune"] |= {"n_trials": 200, "train_timesteps": 40, "reports": 2}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    processes = [start(tmp_path, "tune_mm_sac.py", "--config", "tiny.yaml") for _ in range(16)]
+    for process in processes:
+        _, errors = process.communicate(timeout=900)
+        assert process.returncode == 0, errors
+        assert errors == ""
+    record = json.loads((tmp_path / "runs/SAC/tiny/best_params.json").read_text())
+    found = trials(tmp_path / "runs", record["study"])
+    assert Counter(trial.user_attrs[SLOT] for trial in found) == Counter(range(200))
+    assert {trial.state.name for trial in found} <= {"COMPLETE", "PRUNED"}
