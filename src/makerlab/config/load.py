@@ -1,6 +1,7 @@
 """From a YAML file to the effective config: flags > environment > YAML > defaults."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -43,8 +44,8 @@ class Config(Settings):
         return self.model_dump(mode="json")
 
     def to_yaml(self) -> str:
-        """Return the effective config as YAML."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        """Return the effective config as YAML; `stored_config` reads it back equal."""
+        return yaml.dump(self.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
     @property
     def hash(self) -> str:
@@ -72,7 +73,8 @@ def load_config(
     """Read a config file and merge profile overlays, environment variables and flags over it.
 
     `tuned` and `flags` map dotted keys (`train.seed`) to values; tuned parameters replace what the
-    files say and yield to environment variables and flags. A flag of None was not given.
+    files say and yield to environment variables and flags. A value of None is the YAML null: it
+    overrides like any other, so leave out flags that were not given.
     Raises UserError naming the file, the key, what was found and the nearest valid key.
     """
     content = read_yaml(path)
@@ -88,8 +90,7 @@ def load_config(
     ):
         _set_dotted(content, key, value, source=f"environment variable {variable}")
     for key, value in (flags or {}).items():
-        if value is not None:
-            _set_dotted(content, key, value, source="command line")
+        _set_dotted(content, key, value, source="command line")
     return validate_config(content, source=str(path))
 
 
@@ -154,8 +155,14 @@ def describe(key: str) -> str:
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML's safe loader, but a key written twice is an error rather than a silent last-wins.
 
-    It also reads 3e-4 as a number, as YAML 1.2 does and as everyone writing configs expects.
+    It also reads 3e-4 as a number, as YAML 1.2 does and as everyone writing configs expects, and
+    leaves dates as text: the settings check them and name the key, YAML would only fall over.
     """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -173,16 +180,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _float_resolver() -> None:
-    import re
+class _Dumper(yaml.SafeDumper):
+    """YAML's safe dumper, which quotes the text that `_UniqueKeyLoader` would read as a number."""
 
-    pattern = r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"
-    _UniqueKeyLoader.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(pattern), list("-+0123456789")
+
+for _kind in (_UniqueKeyLoader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
     )
-
-
-_float_resolver()
 
 
 def _walk(
