@@ -1,0 +1,97 @@
+# Everything that people and CI type. `make` alone lists it.
+
+JOBS ?= 2
+SEEDS ?= 0 1 2
+PROFILE ?= quick
+DEVICE ?= auto
+DATA ?=
+TARGETS ?= configs/tuning_targets.txt
+RUNS_DIR ?= runs
+LOGS_DIR ?= logs
+PLOTS_DIR ?= plots
+PYTHON ?= python3
+
+# A misspelt variable (make matrix JOB=4) would otherwise be ignored in silence.
+KNOWN := JOBS SEEDS PROFILE DEVICE DATA TARGETS RUNS_DIR LOGS_DIR PLOTS_DIR PYTHON
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MAKEOVERRIDES SHELL,$(GIVEN))
+ifneq ($(strip $(UNKNOWN)),)
+$(error unknown variable '$(firstword $(UNKNOWN))'; expected one of: $(KNOWN))
+endif
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup matrix tune train evaluate analyze status test test-slow lint type bench clean
+
+VENV_PYTHON := .venv/bin/python
+RUN := .venv/.installed-run
+DEV := .venv/.installed-dev
+MATRIX = $(VENV_PYTHON) scripts/run_matrix.py --targets "$(TARGETS)" --jobs "$(JOBS)" \
+	--seeds "$(SEEDS)" --profile "$(PROFILE)" --device "$(DEVICE)" $(if $(DATA),--data "$(DATA)") \
+	--runs_dir "$(RUNS_DIR)" --logs_dir "$(LOGS_DIR)" --plots_dir "$(PLOTS_DIR)"
+PYTEST = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n 2
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo 'variables: JOBS=2 SEEDS="0 1 2" PROFILE=quick|day DEVICE=auto|cpu|cuda|mps DATA=candles.csv'
+	@echo '           TARGETS=configs/tuning_targets.txt RUNS_DIR=runs LOGS_DIR=logs PLOTS_DIR=plots'
+
+setup: $(DEV) ## create .venv with pinned dependencies and the package, tools for tests included
+
+matrix: $(RUN) ## tune, train, evaluate and compare every config of the target list
+	@$(MATRIX)
+
+tune: $(RUN) ## the tune stage of the matrix alone
+	@$(MATRIX) --stages tune
+
+train: $(RUN) ## the train stage alone
+	@$(MATRIX) --stages train
+
+evaluate: $(RUN) ## the evaluate stage alone
+	@$(MATRIX) --stages evaluate
+
+analyze: $(RUN) ## summary, tables and plots of all runs
+	@$(MATRIX) --stages analyze
+
+status: $(RUN) ## what is done, running, failed and pending, while a matrix runs or after
+	@$(VENV_PYTHON) scripts/show_status.py --runs_dir "$(RUNS_DIR)"
+
+test: lint type ## everything that CI checks
+	@$(PYTEST)
+
+test-slow: $(DEV) ## the long tests: kills, whole matrices, many processes
+	@$(PYTEST) -m slow
+
+lint: $(DEV) ## style
+	@$(VENV_PYTHON) -m ruff check .
+	@$(VENV_PYTHON) -m ruff format --check .
+
+type: $(DEV) ## types
+	@$(VENV_PYTHON) -m mypy
+
+bench: $(DEV) ## benchmarks
+	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done
+
+clean: ## remove caches; runs, logs, plots and .venv stay
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@find src tests scripts benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps hold a checksum, so a fresh checkout of the same files installs nothing again.
+$(RUN): pyproject.toml constraints.txt
+	@$(call install,.,$@)
+
+$(DEV): pyproject.toml constraints.txt
+	@$(call install,.[dev],$@)
+	@cp $@ $(RUN)
+
+define install
+	sum=$$(cat pyproject.toml constraints.txt | cksum); \
+	if [ "$$sum" = "$$(cat $(2) 2>/dev/null)" ]; then touch $(2); exit 0; fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than Python 3.11; give another: make PYTHON=python3.12" >&2; \
+		exit 2; }; \
+	echo "installing into .venv (a few minutes, once)"; \
+	$(PYTHON) -m venv .venv && \
+	$(VENV_PYTHON) -m pip install --quiet --constraint constraints.txt --editable '$(1)' && \
+	echo "$$sum" > $(2)
+endef

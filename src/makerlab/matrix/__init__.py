@@ -1,0 +1,1 @@
+"""The experiment matrix: configs x seeds x stages, scheduled over processes."""

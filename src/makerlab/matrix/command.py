@@ -1,0 +1,80 @@
+"""The matrix's commands: flags in, one library call, exit code out."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from makerlab.cli import ArgumentParser
+from makerlab.commands import DEVICES
+from makerlab.matrix.options import MatrixOptions, parse_jobs, parse_seeds, parse_stages
+
+DEFAULTS = MatrixOptions()
+
+
+def matrix_command(arguments: list[str] | None = None, *, root: Path) -> int:
+    """Run a matrix; `root` is the folder of the scripts."""
+    parser = ArgumentParser(description="Tune, train, evaluate and compare configs.")
+    _add_plan_flags(parser)
+    parser.add_argument(
+        "--jobs", type=parse_jobs, default=DEFAULTS.jobs, help="Processes at once (default: 2)."
+    )
+    parser.add_argument(
+        "--device", choices=DEVICES, default=DEFAULTS.device, help="Where to compute."
+    )
+    _add_folder(parser, "logs_dir", "Where logs go.")
+    _add_folder(parser, "plots_dir", "Where plots go.")
+    parser.add_argument(
+        "--stages",
+        type=parse_stages,
+        default=DEFAULTS.stages,
+        help="Some of tune,train,evaluate,analyze (default: all).",
+    )
+    options = MatrixOptions(**vars(parser.parse_args(arguments)))
+    from makerlab.matrix.drive import run_matrix
+
+    return run_matrix(options, root=root, output=sys.stdout)
+
+
+def status_command(arguments: list[str] | None = None) -> int:
+    """Show how a matrix stands; nothing is written."""
+    parser = ArgumentParser(
+        description="Show what is done, running, failed and pending in the last matrix; with "
+        "--targets, --profile, --data or --seeds, in the one they describe."
+    )
+    _add_plan_flags(parser, given_only=True)
+    parser.add_argument("--json", action="store_true", help="Show it as JSON.")
+    given = vars(parser.parse_args(arguments))
+    as_json = given.pop("json")
+    from makerlab.matrix.status import read_matrix_status
+    from makerlab.matrix.status_text import to_json, to_text
+
+    status = read_matrix_status(given.pop("runs_dir", DEFAULTS.runs_dir), given)
+    sys.stdout.write(to_json(status) if as_json else to_text(status))
+    return 0
+
+
+def _add_plan_flags(parser: ArgumentParser, *, given_only: bool = False) -> None:
+    """Add the flags that say which matrix; `given_only` leaves out those that were not given."""
+
+    def default(name: str) -> object:
+        return argparse.SUPPRESS if given_only else getattr(DEFAULTS, name)
+
+    parser.add_argument(
+        "--targets", type=Path, default=default("targets"), help="A list of configs, one per line."
+    )
+    parser.add_argument(
+        "--seeds", type=parse_seeds, default=default("seeds"), help="Such as '0 1 2'."
+    )
+    parser.add_argument(
+        "--profile", default=default("profile"), help="quick (default), day, or '' for none."
+    )
+    parser.add_argument(
+        "--data", default=default("data"), help="A file of candles for all configs."
+    )
+    parser.add_argument(
+        "--runs_dir", type=Path, default=default("runs_dir"), help="Where results are."
+    )
+
+
+def _add_folder(parser: ArgumentParser, name: str, text: str) -> None:
+    parser.add_argument(f"--{name}", type=Path, default=getattr(DEFAULTS, name), help=text)

@@ -1,0 +1,167 @@
+"""Runs a matrix from its targets to its tables."""
+
+import contextlib
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from makerlab.matrix import analysis
+from makerlab.matrix.display import Display, choose_display
+from makerlab.matrix.jobs import StageWorkshop
+from makerlab.matrix.launcher import Launcher, LocalLauncher
+from makerlab.matrix.ledger import Ledger
+from makerlab.matrix.options import MatrixOptions
+from makerlab.matrix.plan import ANALYZE, Node, Work, build_graph, load_experiments, warnings
+from makerlab.matrix.record import COMPLETE, MatrixRecord, matrix_lock
+from makerlab.matrix.scheduler import (
+    BLOCKED,
+    FAILED,
+    INTERRUPTED,
+    PRESENT,
+    Result,
+    Scheduler,
+)
+from makerlab.matrix.watch import Watcher
+from makerlab.runs.owner import check_writable
+from makerlab.runs.progress import Report
+from makerlab.runs.stopping import StopRequest
+
+Results = dict[Work, Result]
+
+
+def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
+    """Bring a matrix to its end; returns 0, or 1 when something failed and the rest is done.
+
+    `root` is the folder of the scripts. Raises UserError before anything is started, and
+    Interrupted, with all jobs stopped and resumable, when asked to stop.
+    """
+    experiments = load_experiments(options)
+    for directory in (options.runs_dir, options.logs_dir, options.plots_dir):
+        check_writable(directory)
+    display = choose_display(output)
+    with _tell_both(options.logs_dir / "matrix.log", display) as say:
+        for warning in warnings(experiments):
+            say(f"warning: {warning}")
+        with matrix_lock(options.runs_dir, say) as lock:
+            ledger = Ledger(options, experiments)
+            errors = options.logs_dir / "matrix_stderr.log"
+            launcher = LocalLauncher(error_log=errors, keep_open=(lock,))
+            return _Drive(options, ledger, root, launcher, display, say).drive()
+
+
+@contextlib.contextmanager
+def _tell_both(path: Path, display: Display) -> Iterator[Report]:
+    """Yield the function that tells a line to the log, with its time, and to the user."""
+    with path.open("a", buffering=1, encoding="utf-8") as file:
+
+        def say(line: str) -> None:
+            now = datetime.datetime.now(datetime.UTC)
+            file.write(f"{now:%Y-%m-%d %H:%M:%S}Z {line}\n")
+            display.line(line)
+
+        try:
+            yield say
+        finally:
+            display.close()
+
+
+@dataclass
+class _Drive:
+    """One matrix under way."""
+
+    options: MatrixOptions
+    ledger: Ledger
+    root: Path
+    launcher: Launcher
+    display: Display
+    say: Report
+
+    def drive(self) -> int:
+        """Do all work, then analyze; the record says how it ended, whatever happens."""
+        graph = build_graph(list(self.ledger.experiments), self.options.seeds, self.options.stages)
+        self._check_device(graph)
+        record = MatrixRecord(self.options, list(graph))
+        state = INTERRUPTED
+        try:
+            results = self._work(graph, record)
+            failures = {work: result for work, result in results.items() if not result.good}
+            state = FAILED if failures else COMPLETE
+        finally:
+            record.close(state)
+        self._tell_end(results, failures)
+        return 1 if failures else 0
+
+    def _work(self, graph: dict[Work, Node], record: MatrixRecord) -> Results:
+        self._tell_untuned()
+        with StopRequest() as stop:
+            results = self._schedule(graph, record, stop)
+            self.display.close()
+            if not stop.requested and self._should_analyze(graph, results):
+                results |= self._schedule({ANALYZE: Node(ANALYZE)}, record, stop)
+            if stop.requested:
+                good = sum(result.good for result in results.values())
+                raise stop.interruption(
+                    f"stopped with {good} of {len(results)} done; the same command continues"
+                )
+        return results
+
+    def _schedule(
+        self, graph: dict[Work, Node], record: MatrixRecord, stop: StopRequest
+    ) -> Results:
+        jobs = self.options.jobs
+        watcher = Watcher(graph, self.ledger, record, self.display, self.say, jobs)
+        workshop = StageWorkshop(self.ledger, self.root)
+        return Scheduler(graph, workshop, self.launcher, watcher, stop, jobs).run()
+
+    def _should_analyze(self, graph: dict[Work, Node], results: Results) -> bool:
+        """Return whether tables are wanted and not there; asked for alone, they always are."""
+        if "analyze" not in self.options.stages:
+            return False
+        if not graph:
+            return True
+        if not analysis.has_results(self.options) and not all(r.good for r in results.values()):
+            self.say("analyze: nothing was evaluated, nothing to analyze")
+            return False
+        return not analysis.is_analyzed(self.options)
+
+    def _check_device(self, graph: dict[Work, Node]) -> None:
+        """Refuse a device that is not there once, not in every job; torch is slow to import."""
+        if self.options.device in {"auto", "cpu"} or all(map(self.ledger.is_done, graph)):
+            return
+        from makerlab.learning.device import choose_device
+
+        choose_device(self.options.device)
+
+    def _tell_untuned(self) -> None:
+        if "train" not in self.options.stages or "tune" in self.options.stages:
+            return
+        for name, experiment in self.ledger.experiments.items():
+            if not self.ledger.is_tuned(name):
+                self.say(
+                    f"note: {experiment.path} is not tuned with these settings; training uses "
+                    "older parameters, or the config's own where there are none"
+                )
+
+    def _tell_end(self, results: Results, failures: Results) -> None:
+        present = sum(result.state == PRESENT for result in results.values())
+        if present:
+            self.say(f"{present} of {len(results)} were done before")
+        for work, result in results.items():
+            if work.stage == "tune" and result.good:
+                self.say(f"best parameters: {self.ledger.tuning(work.config_name).best_params}")
+        summary = analysis.summary_path(self.options)
+        if "analyze" in self.options.stages and summary.is_file():
+            self.say(f"summary: {summary}")
+            self.say(f"plots: {self.options.plots_dir}")
+        if failures:
+            self._tell_failures(failures, len(results))
+
+    def _tell_failures(self, failures: Results, total: int) -> None:
+        blocked = sum(result.state == BLOCKED for result in failures.values())
+        rest = f", {blocked} of them for want of another" if blocked else ""
+        self.say(f"{len(failures)} of {total} could not be done{rest}:")
+        for work, result in failures.items():
+            if result.state != BLOCKED:
+                self.say(f"  {work}: {result.reason}")

@@ -1,0 +1,119 @@
+"""The stages as the scheduler sees them: their commands, their results, why one failed."""
+
+import json
+import sys
+from pathlib import Path
+
+from makerlab.errors import UserError
+from makerlab.matrix import analysis
+from makerlab.matrix.launcher import Job, Outcome, describe_status
+from makerlab.matrix.ledger import FoundRun, Ledger
+from makerlab.matrix.plan import ANALYZE, Experiment, Work
+
+SHOWN_LINES = 5
+
+
+class StageWorkshop:
+    """Writes the command lines of stages; `root` is the folder that holds the scripts."""
+
+    def __init__(self, ledger: Ledger, root: Path) -> None:
+        self._ledger, self._options, self._root = ledger, ledger.options, root
+
+    def job(self, work: Work) -> Job | None:
+        """Return the job of a piece of work, None when its result is there already.
+
+        Raises UserError when it can't be done, such as an evaluation without a finished run.
+        """
+        if work != ANALYZE and self._ledger.is_done(work):
+            return None
+        makers = {
+            "tune": self._tune,
+            "train": self._train,
+            "evaluate": self._evaluate,
+            "analyze": self._analyze,
+        }
+        return makers[work.stage](work)
+
+    def check(self, work: Work) -> str | None:
+        """Return what is wrong when a stage ended well but its result is not what was asked for."""
+        if work == ANALYZE:
+            analysis.remember_analysis(self._options)
+            return None
+        self._ledger.refresh()
+        if self._ledger.is_done(work):
+            return None
+        return (
+            "ended well but left no result that belongs to these inputs; were the config, the "
+            "data or the code changed meanwhile?"
+        )
+
+    def failure(self, work: Work, job: Job, outcome: Outcome) -> tuple[str, ...]:
+        """Return the last lines of a failed stage, the reason last."""
+        lines = list(outcome.last_lines[-SHOWN_LINES:])
+        if not lines and work.stage == "train":
+            self._ledger.refresh()
+            run = self._ledger.run_of(work)
+            lines = [run.error["message"]] if run is not None and run.error else []
+        *before, last = lines or [""]
+        if job.log is not None and job.log.is_file():
+            before.insert(0, f"its log: {job.log}")
+        reason = describe_status(outcome.status)
+        return (*before, f"{reason}: {last}" if last else reason)
+
+    def _tune(self, work: Work) -> Job:
+        experiment = self._ledger.experiments[work.config_name]
+        return Job(
+            name=str(work),
+            command=self._command("tune_mm_sac.py", *self._config_flags(experiment)),
+            key=f"tune {work.config_name}",
+            log=self._options.logs_dir / f"{experiment.name}_tune.log",
+        )
+
+    def _train(self, work: Work) -> Job:
+        experiment = self._ledger.experiments[work.config_name]
+        flags = (*self._config_flags(experiment), "--seed", str(work.seed), "--reuse")
+        return Job(
+            name=str(work),
+            command=self._command("train_mm_sac.py", *flags),
+            key=f"train {self._ledger.train_key(work)}",
+            log=self._options.logs_dir / f"{experiment.name}_train.log",
+        )
+
+    def _evaluate(self, work: Work) -> Job:
+        run = self._ledger.complete_run(work)
+        if run is None:
+            raise UserError("there is no finished training run of these inputs; train first")
+        flags = ["--model_path", str(run.directory.path), "--logs_dir", str(self._options.logs_dir)]
+        flags += ["--device", self._options.device, *self._evaluate_settings(work, run)]
+        return Job(
+            name=str(work),
+            command=self._command("scripts/evaluate_policy.py", *flags),
+            key=f"evaluate {run.directory.path}",
+            log=self._options.logs_dir / f"{run.directory.name}_eval.log",
+        )
+
+    def _analyze(self, work: Work) -> Job:
+        options = self._options
+        flags = ("--runs_dir", str(options.runs_dir), "--plots_dir", str(options.plots_dir))
+        command = self._command("scripts/analyze_experiments.py", *flags)
+        return Job(name=str(work), command=command, key="analyze", show_output=True)
+
+    def _evaluate_settings(self, work: Work, run: FoundRun) -> list[str]:
+        """Return flags for settings of judging that have changed since the run was trained."""
+        settings = self._ledger.config_of(work).to_dict()["evaluate"]
+        flags = []
+        for name, value in settings.items():
+            if run.evaluate_settings.get(name) != value:
+                flags += ["--set", f"evaluate.{name}={json.dumps(value)}"]
+        return flags
+
+    def _config_flags(self, experiment: Experiment) -> tuple[str, ...]:
+        options = self._options
+        flags = ["--config", str(experiment.path)]
+        flags += ["--profile", options.profile] if options.profile else []
+        flags += ["--data", options.data] if options.data else []
+        flags += ["--runs_dir", str(options.runs_dir), "--logs_dir", str(options.logs_dir)]
+        return (*flags, "--device", options.device)
+
+    def _command(self, script: str, *flags: str) -> tuple[str, ...]:
+        return (sys.executable, str(self._root / script), *flags)

@@ -1,0 +1,134 @@
+"""Where jobs run: one interface, and the machine at hand behind it."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from makerlab.runs.stopping import PARENT_VARIABLE
+
+# One thread per process: jobs don't fight over cores, and results don't depend on their number.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+LAST_LINES = 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command to run.
+
+    Jobs of the same `key` write the same files and never run at once. `log` is the file the
+    command writes its lines to; `show_output` passes its standard output on to the user.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    key: str
+    log: Path | None = None
+    show_output: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: exit status (minus the signal that killed it) and its last error lines."""
+
+    status: int
+    last_lines: tuple[str, ...] = ()
+
+
+class Launcher(Protocol):
+    """Runs jobs somewhere; called from one thread. A handle is good for its launcher only."""
+
+    def submit(self, job: Job) -> str:
+        """Start a job, without waiting for it, and return its handle."""
+        ...
+
+    def poll(self, handle: str) -> Outcome | None:
+        """Return how a job ended, None while it runs. After an outcome the handle is gone."""
+        ...
+
+    def cancel(self, handle: str, *, kill: bool = False) -> None:
+        """Ask a job to save its state and leave, or kill it with all it started."""
+        ...
+
+
+class LocalLauncher:
+    """Runs jobs as processes of this machine, each with one thread.
+
+    A process gets a session of its own: Ctrl-C reaches this process only, which passes it on. It
+    inherits the open files `keep_open`, so a lock held on them lasts until the last job has left.
+    """
+
+    def __init__(self, *, error_log: Path, keep_open: tuple[int, ...] = ()) -> None:
+        self._error_log, self._keep_open = error_log, keep_open
+        self._running: dict[str, tuple[Job, subprocess.Popen[bytes], IO[bytes]]] = {}
+
+    def submit(self, job: Job) -> str:
+        """Start a process; its standard error is kept until it ends."""
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        process = subprocess.Popen(
+            job.command,
+            stdin=subprocess.DEVNULL,
+            stdout=None if job.show_output else subprocess.DEVNULL,
+            stderr=errors,
+            env=os.environ | _job_environment(),
+            pass_fds=self._keep_open,
+            start_new_session=True,
+        )
+        handle = str(process.pid)
+        self._running[handle] = (job, process, errors)
+        return handle
+
+    def poll(self, handle: str) -> Outcome | None:
+        """Return how a process ended; what it wrote to standard error goes to the error log."""
+        job, process, errors = self._running[handle]
+        status = process.poll()
+        if status is None:
+            return None
+        del self._running[handle]
+        with errors:
+            errors.seek(0)
+            text = errors.read().decode(errors="replace").strip()
+        if text:
+            self._keep(job, status, text)
+        return Outcome(status, tuple(text.splitlines()[-LAST_LINES:]))
+
+    def cancel(self, handle: str, *, kill: bool = False) -> None:
+        """Send SIGTERM to a process, or SIGKILL to it and all its children."""
+        _, process, _ = self._running[handle]
+        if process.poll() is not None:
+            return
+        if kill:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.terminate()
+
+    def _keep(self, job: Job, status: int, text: str) -> None:
+        self._error_log.parent.mkdir(parents=True, exist_ok=True)
+        with self._error_log.open("a", encoding="utf-8") as file:
+            file.write(f"--- {job.name}, exit status {status}\n{text}\n")
+
+
+def _job_environment() -> dict[str, str]:
+    threads = dict.fromkeys(THREAD_VARIABLES, "1")
+    # A job that sees another parent than this knows that it has been orphaned.
+    return threads | {PARENT_VARIABLE: str(os.getpid())}
+
+
+def describe_status(status: int) -> str:
+    """Return an exit status in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    hint = " (out of memory?)" if -status == signal.SIGKILL else ""
+    return f"killed by {name}{hint}"

@@ -1,0 +1,177 @@
+"""What is to be done: targets read and checked, then the graph of work."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from makerlab.config import Config, warnings_of
+from makerlab.errors import UserError, nearest
+from makerlab.matrix.options import MatrixOptions
+from makerlab.runs.keys import data_key
+from makerlab.stages.resolve import resolve_config
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One config of the matrix: a row of the target list."""
+
+    path: Path
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """The config's name: its file's, without the ending."""
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class Work:
+    """One stage of one config, of one seed where the stage has seeds."""
+
+    stage: str
+    config_name: str
+    seed: int | None = None
+
+    def __str__(self) -> str:
+        seed = "" if self.seed is None else f"seed {self.seed}"
+        return " ".join(part for part in (self.config_name, seed, self.stage) if part)
+
+
+ANALYZE = Work("analyze", "")
+"""The one piece of work that belongs to no config."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A piece of work and what must be done before it."""
+
+    work: Work
+    needs: tuple[Work, ...] = ()
+
+
+def read_targets(path: Path) -> list[tuple[int, Path]]:
+    """Return (line number, config path) of each line of a target list.
+
+    Paths are relative to the working directory; empty lines and `#` comments are passed over.
+    Raises UserError naming the line for a missing file, a file listed twice, or two of one name.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such target list{_near(path, ('.txt',))}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: found a directory, expected a list of configs") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text, expected a list of configs") from None
+    targets: list[tuple[int, Path]] = []
+    for number, line in enumerate(lines, start=1):
+        entry = line.split(" #")[0].strip()
+        if entry and not entry.startswith("#"):
+            _check_target(path, number, Path(entry), targets)
+            targets.append((number, Path(entry)))
+    if not targets:
+        raise UserError(
+            f"{path}: lists no config, expected lines such as configs/env_baseline.yaml"
+        )
+    return targets
+
+
+def _check_target(path: Path, number: int, config: Path, before: list[tuple[int, Path]]) -> None:
+    place = f"{path} line {number}"
+    if config.is_dir():
+        raise UserError(f"{place}: {config} is a directory, expected a YAML config")
+    if not config.is_file():
+        raise UserError(f"{place}: no config file {config}{_near(config, ('.yaml', '.yml'))}")
+    for other_number, other in before:
+        if other.resolve() == config.resolve():
+            raise UserError(f"{place}: {config} is listed in line {other_number} already")
+        if other.stem == config.stem:
+            raise UserError(
+                f"{place}: {config} has the name of {other} in line {other_number}; their results "
+                "would share a folder, rename one"
+            )
+
+
+def load_experiments(options: MatrixOptions) -> list[Experiment]:
+    """Read every config of the target list under the options' profile and data.
+
+    Raises one UserError that names the problems of all configs, so that nothing is started
+    while one of them is bad.
+    """
+    experiments: list[Experiment] = []
+    problems: list[str] = []
+    for number, path in read_targets(options.targets):
+        try:
+            experiments.append(load_experiment(path, options))
+            _check_distinct(f"{options.targets} line {number}", experiments)
+        except UserError as error:
+            problems.append(" ".join(str(error).split()))
+    if problems:
+        raise UserError("; ".join(dict.fromkeys(problems)))
+    return experiments
+
+
+def load_experiment(path: Path, options: MatrixOptions) -> Experiment:
+    """Read one config and find its data; raises UserError."""
+    resolved = resolve_config(
+        path, profile=options.profile or None, data=options.data, runs_dir=options.runs_dir
+    )
+    data_key(resolved.config)
+    return Experiment(path, resolved.config)
+
+
+def warnings(experiments: list[Experiment]) -> Iterator[str]:
+    """Yield what the configs are likely to regret."""
+    for experiment in experiments:
+        for warning in warnings_of(experiment.config):
+            yield f"{experiment.path}: {warning}"
+
+
+def build_graph(
+    names: list[str], seeds: tuple[int, ...], stages: tuple[str, ...]
+) -> dict[Work, Node]:
+    """Return all work but the analysis, in the order of targets, seeds and stages.
+
+    Work waits only for stages that were asked for; the results of others must be there.
+    """
+    graph: dict[Work, Node] = {}
+
+    def add(work: Work, *needs: Work) -> None:
+        if work.stage in stages:
+            graph[work] = Node(work, tuple(need for need in needs if need.stage in stages))
+
+    for name in names:
+        tune = Work("tune", name)
+        add(tune)
+        for seed in seeds:
+            train = Work("train", name, seed)
+            add(train, tune)
+            add(Work("evaluate", name, seed), *([train] if "train" in stages else [tune]))
+    return graph
+
+
+def weight_of(work: Work, config: Config) -> float:
+    """Return the rough cost of work in environment steps, by which time left is estimated."""
+    if work.stage == "tune":
+        trials = config.tune.n_trials + config.tune.rescore_seeds
+        return float(trials * config.tune.train_timesteps)
+    # Evaluation plays many episodes at once: about as long as this many steps of training.
+    return float(config.train.total_timesteps) if work.stage == "train" else 5_000.0
+
+
+def _check_distinct(place: str, experiments: list[Experiment]) -> None:
+    """Two configs with the same settings would be one experiment under two names."""
+    *before, last = experiments
+    for other in before:
+        if other.config.hash == last.config.hash:
+            raise UserError(
+                f"{place}: {last.path} has the same settings as {other.path}; "
+                "change env, train or run.short_name"
+            )
+
+
+def _near(path: Path, endings: tuple[str, ...]) -> str:
+    if not path.parent.is_dir():
+        return f" ({path.parent} is not a directory)"
+    names = [entry.name for entry in path.parent.iterdir() if entry.suffix in endings]
+    return f"; {nearest(path.name, names)}" if names else ""

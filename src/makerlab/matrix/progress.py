@@ -1,0 +1,197 @@
+"""How far a matrix is: progress of running stages, and an estimate of the time left."""
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from makerlab.matrix.ledger import Ledger
+from makerlab.matrix.plan import Node, Work
+from makerlab.matrix.scheduler import DONE, PRIORITY, Result
+from makerlab.runs.progress import duration, read_status
+
+Weight = Callable[[Work], float]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one stage is, as it last wrote itself."""
+
+    done: int
+    total: int
+    unit: str
+    fraction: float
+    per_second: float
+    seconds_left: float | None
+    metric: float | None
+    updated: float
+
+    def sentence(self) -> str:
+        """Return progress, speed and time left as a person reads them."""
+        parts = [f"{self.fraction:.0%}", f"{self.done:,} of {self.total:,} {self.unit}"]
+        if self.per_second > 0:
+            fast = self.per_second >= 1
+            speed = f"{self.per_second:,.0f}/s" if fast else f"{self.per_second * 3600:,.0f}/h"
+            parts.append(speed)
+        if self.seconds_left is not None:
+            parts.append(f"{duration(self.seconds_left)} left")
+        return ", ".join(parts)
+
+
+def read_progress(ledger: Ledger, work: Work) -> Progress | None:
+    """Return what a tune or train stage last wrote about itself, None when it wrote nothing."""
+    if work.stage == "tune":
+        record = read_status(ledger.tuning(work.config_name).status)
+        metric = "best"
+    elif work.stage == "train":
+        run = ledger.run_of(work)
+        record = None if run is None else read_status(run.directory.status)
+        metric = "last_metric"
+    else:
+        return None
+    return None if record is None else _progress(record, metric)
+
+
+def _progress(record: dict[str, Any], metric: str) -> Progress:
+    steps = record.get("steps_done"), record.get("steps_total")
+    done, total = steps if all(steps) else (record["done"], record["total"])
+    return Progress(
+        done=record["done"],
+        total=record["total"],
+        unit=record["unit"],
+        fraction=min(1.0, done / total) if total else 0.0,
+        per_second=record["per_second"],
+        seconds_left=record["seconds_left"],
+        metric=record.get(metric),
+        updated=record["updated"],
+    )
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A running job: seconds since it began, and what it says about itself."""
+
+    work: Work
+    seconds: float
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How the whole matrix stands."""
+
+    finished: int
+    failed: int
+    total: int
+    fraction: float
+    seconds_left: float | None
+    running: tuple[UnderWay, ...]
+
+    def sentence(self) -> str:
+        """Return the state of the matrix in one line."""
+        parts = [f"{self.finished} of {self.total} done", f"{len(self.running)} running"]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.seconds_left is not None:
+            parts.append(f"about {duration(self.seconds_left)} left")
+        return ", ".join(parts)
+
+
+def take_snapshot(
+    graph: Mapping[Work, Node],
+    results: Mapping[Work, Result],
+    running: list[UnderWay],
+    *,
+    weight: Weight,
+    jobs: int,
+) -> Snapshot:
+    """Sum up a matrix; `weight` is the rough cost of a piece of work in any unit."""
+    total = sum(weight(work) for work in graph) or 1.0
+    done = sum(weight(work) for work in results)
+    done += sum(weight(job.work) * _fraction(job) for job in running)
+    return Snapshot(
+        finished=sum(result.good for result in results.values()),
+        failed=sum(not result.good for result in results.values()),
+        total=len(graph),
+        fraction=min(1.0, done / total),
+        seconds_left=_seconds_left(graph, results, running, weight=weight, jobs=jobs),
+        running=tuple(running),
+    )
+
+
+def _seconds_left(
+    graph: Mapping[Work, Node],
+    results: Mapping[Work, Result],
+    running: list[UnderWay],
+    *,
+    weight: Weight,
+    jobs: int,
+) -> float | None:
+    """Play the rest of the matrix through with the speeds seen so far; None before any was seen."""
+    speeds = _seconds_per_weight(results, running, weight)
+    if not speeds:
+        return None
+    usual = sum(seconds for seconds, _ in speeds.values()) / sum(w for _, w in speeds.values())
+
+    def seconds(work: Work) -> float:
+        pair = speeds.get(work.stage)
+        return weight(work) * (usual if pair is None else pair[0] / pair[1])
+
+    left = {job.work: _left(job, seconds(job.work)) for job in running}
+    return _play(graph, set(results), left, seconds, jobs)
+
+
+def _play(
+    graph: Mapping[Work, Node],
+    finished: set[Work],
+    running: dict[Work, float],
+    seconds: Callable[[Work], float],
+    jobs: int,
+) -> float:
+    """Return when the last piece of work ends if all take as long as expected."""
+    clock = 0.0
+    ends = [(end, index, work) for index, (work, end) in enumerate(running.items())]
+    heapq.heapify(ends)
+    waiting = sorted(
+        (node for work, node in graph.items() if work not in finished and work not in running),
+        key=lambda node: PRIORITY[node.work.stage],
+    )
+    while ends or waiting:
+        for node in [n for n in waiting if all(need in finished for need in n.needs)]:
+            if len(ends) >= jobs:
+                break
+            waiting.remove(node)
+            heapq.heappush(ends, (clock + seconds(node.work), len(graph) + len(waiting), node.work))
+        clock, _, work = heapq.heappop(ends)
+        finished.add(work)
+    return clock
+
+
+def _seconds_per_weight(
+    results: Mapping[Work, Result], running: list[UnderWay], weight: Weight
+) -> dict[str, tuple[float, float]]:
+    """Return (seconds, weight) seen per stage."""
+    seen: dict[str, tuple[float, float]] = {}
+
+    def add(work: Work, seconds: float, amount: float) -> None:
+        before = seen.get(work.stage, (0.0, 0.0))
+        seen[work.stage] = (before[0] + seconds, before[1] + amount)
+
+    for work, result in results.items():
+        if result.state == DONE and weight(work) > 0:
+            add(work, result.seconds, weight(work))
+    for job in running:
+        progress = job.progress
+        if progress is not None and progress.seconds_left and progress.fraction < 1.0:
+            add(job.work, progress.seconds_left, weight(job.work) * (1.0 - progress.fraction))
+    return seen
+
+
+def _fraction(job: UnderWay) -> float:
+    return 0.0 if job.progress is None else job.progress.fraction
+
+
+def _left(job: UnderWay, usual: float) -> float:
+    if job.progress is not None and job.progress.seconds_left is not None:
+        return job.progress.seconds_left
+    return max(usual - job.seconds, 0.0)

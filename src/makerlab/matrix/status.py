@@ -1,0 +1,176 @@
+"""How a matrix stands, read from disk alone: works while it runs, after it ended or crashed."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from makerlab.config.load import ENVIRONMENT_PREFIX
+from makerlab.errors import UserError
+from makerlab.matrix import analysis
+from makerlab.matrix.ledger import INTERRUPTED, Ledger
+from makerlab.matrix.options import MatrixOptions
+from makerlab.matrix.plan import (
+    ANALYZE,
+    Experiment,
+    Work,
+    build_graph,
+    load_experiment,
+    read_targets,
+)
+from makerlab.matrix.progress import Progress, read_progress
+from makerlab.matrix.record import RUNNING, describe, read_record
+from makerlab.runs.manifest import COMPLETE, FAILED
+from makerlab.runs.owner import is_alive
+from makerlab.runs.progress import read_status
+
+DONE, PENDING, INVALID = "done", "pending", "invalid"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One piece of work: done, running, failed, interrupted, pending, or invalid by its config."""
+
+    work: Work
+    state: str
+    progress: Progress | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class MatrixStatus:
+    """How a matrix stands; `driver` is the state of the process that runs it, None if none did."""
+
+    options: MatrixOptions
+    driver: str | None
+    driver_pid: int | None
+    fraction: float | None
+    seconds_left: float | None
+    rows: tuple[Row, ...]
+
+    def count(self, state: str) -> int:
+        """Return how many pieces of work are in a state."""
+        return sum(row.state == state for row in self.rows)
+
+
+def read_matrix_status(runs_dir: Path, changes: Mapping[str, Any]) -> MatrixStatus:
+    """Return the status of the last matrix in `runs_dir`, or of the one that `changes` describe.
+
+    Settings given by environment variables of the matrix are taken from its record, since this
+    process was most likely started without them. Raises UserError for a bad target list.
+    """
+    record = read_record(runs_dir)
+    if record is None:
+        options = MatrixOptions(runs_dir=runs_dir)
+    else:
+        options = replace(MatrixOptions.from_dict(record["arguments"]), runs_dir=runs_dir)
+        _take_over_environment(record["environment"])
+    options = replace(options, **changes)
+    return _Reader(options, record).status()
+
+
+class _Reader:
+    """Looks at every piece of work of a plan."""
+
+    def __init__(self, options: MatrixOptions, record: dict[str, Any] | None) -> None:
+        self._options, self._record = options, record or {}
+        self._problems: dict[str, str] = {}
+        self._ledger = Ledger(options, list(self._experiments()))
+        state = self._record.get("state")
+        if state == RUNNING and not is_alive(self._record["owner"]):
+            state = INTERRUPTED
+        self._driver = state
+
+    def status(self) -> MatrixStatus:
+        """Return the status of all work."""
+        names = [path.stem for _, path in read_targets(self._options.targets)]
+        graph = build_graph(names, self._options.seeds, self._options.stages)
+        rows = [self._row(work) for work in graph]
+        if "analyze" in self._options.stages:
+            rows.append(self._analyze_row(rows))
+        running = self._driver == RUNNING
+        return MatrixStatus(
+            options=self._options,
+            driver=self._driver,
+            driver_pid=self._record["owner"]["pid"] if running else None,
+            fraction=self._record["fraction"] if running else None,
+            seconds_left=self._record["seconds_left"] if running else None,
+            rows=tuple(rows),
+        )
+
+    def _experiments(self) -> Iterator[Experiment]:
+        for _, path in read_targets(self._options.targets):
+            try:
+                yield load_experiment(path, self._options)
+            except UserError as error:
+                self._problems[path.stem] = " ".join(str(error).split())
+
+    def _row(self, work: Work) -> Row:
+        if work.config_name in self._problems:
+            return Row(work, INVALID, message=self._problems[work.config_name])
+        try:
+            if self._ledger.is_done(work):
+                return Row(work, DONE, self._metric_of(work))
+            return self._unfinished(work)
+        except UserError as error:
+            return Row(work, FAILED, message=" ".join(str(error).split()))
+
+    def _unfinished(self, work: Work) -> Row:
+        state, message = self._state_on_disk(work)
+        if self._listed(work, "running") is not None and self._driver == RUNNING:
+            state = RUNNING
+        failure = self._listed(work, "failures")
+        if failure is not None and state != RUNNING:
+            state, message = FAILED, failure["lines"][-1]
+        shown = state in {RUNNING, FAILED, INTERRUPTED}
+        return Row(work, state, read_progress(self._ledger, work) if shown else None, message)
+
+    def _state_on_disk(self, work: Work) -> tuple[str, str | None]:
+        """Return state and error as the stage itself left them."""
+        if work.stage == "tune":
+            return self._tune_state(work)
+        waits = "tune" in self._options.stages and not self._ledger.is_tuned(work.config_name)
+        if waits or work.stage == "evaluate":
+            return PENDING, None
+        run = self._ledger.run_of(work)
+        if run is None:
+            return PENDING, None
+        return run.state, run.error["message"] if run.error else None
+
+    def _tune_state(self, work: Work) -> tuple[str, str | None]:
+        record = read_status(self._ledger.tuning(work.config_name).status)
+        state = PENDING if record is None else record.get("state", PENDING)
+        if record is None or state == COMPLETE:
+            return PENDING, None
+        if state == RUNNING and not is_alive(record.get("owner")):
+            state = INTERRUPTED
+        return state, record.get("error")
+
+    def _metric_of(self, work: Work) -> Progress | None:
+        return None if work.stage == "evaluate" else read_progress(self._ledger, work)
+
+    def _analyze_row(self, rows: list[Row]) -> Row:
+        if self._listed(ANALYZE, "running") is not None and self._driver == RUNNING:
+            return Row(ANALYZE, RUNNING)
+        failure = self._listed(ANALYZE, "failures")
+        if failure is not None:
+            return Row(ANALYZE, FAILED, message=failure["lines"][-1])
+        others_done = all(row.state == DONE for row in rows)
+        return Row(
+            ANALYZE, DONE if others_done and analysis.is_analyzed(self._options) else PENDING
+        )
+
+    def _listed(self, work: Work, where: str) -> dict[str, Any] | None:
+        """Return the entry of a piece of work in a list of the record."""
+        what = describe(work)
+        for entry in self._record.get(where, []):
+            if {key: entry[key] for key in what} == what:
+                return dict(entry)
+        return None
+
+
+def _take_over_environment(settings: dict[str, str]) -> None:
+    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
+        del os.environ[name]
+    os.environ.update(settings)

@@ -1,0 +1,138 @@
+"""The status of a matrix as text of 80 columns, and as JSON."""
+
+import dataclasses
+import json
+import textwrap
+from typing import Any
+
+from makerlab.matrix.ledger import INTERRUPTED
+from makerlab.matrix.options import STAGES
+from makerlab.matrix.plan import ANALYZE, Work
+from makerlab.matrix.record import RUNNING
+from makerlab.matrix.status import DONE, INVALID, PENDING, MatrixStatus, Row
+from makerlab.runs.manifest import FAILED
+from makerlab.runs.progress import duration
+
+WIDTH = 80
+NAME_WIDTH = 30
+CELL_WIDTH = 13
+STATES = (DONE, RUNNING, FAILED, INTERRUPTED, PENDING, INVALID)
+
+
+def to_text(status: MatrixStatus) -> str:
+    """Return a grid of all work, then what is worth a line of its own."""
+    lines = [*_head(status), "", *_grid(status)]
+    for row in status.rows:
+        if row.work == ANALYZE:
+            lines += ["", f"analyze: {row.state}"]
+    lines += _details(status)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def to_json(status: MatrixStatus) -> str:
+    """Return everything that is known."""
+    content = {
+        "driver": status.driver,
+        "driver_pid": status.driver_pid,
+        "arguments": status.options.to_dict(),
+        "fraction": status.fraction,
+        "seconds_left": status.seconds_left,
+        "counts": {state: status.count(state) for state in STATES},
+        "rows": [_row_record(row) for row in status.rows],
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _row_record(row: Row) -> dict[str, Any]:
+    work = row.work
+    return {
+        "config": work.config_name or None,
+        "seed": work.seed,
+        "stage": work.stage,
+        "state": row.state,
+        "progress": None if row.progress is None else dataclasses.asdict(row.progress),
+        "message": row.message,
+    }
+
+
+def _head(status: MatrixStatus) -> list[str]:
+    options = status.options
+    counts = ", ".join(
+        f"{status.count(state)} {state}" for state in STATES if status.count(state) or state == DONE
+    )
+    drivers = {
+        None: "no matrix has run here",
+        RUNNING: f"running (process {status.driver_pid})",
+    }
+    title = drivers.get(status.driver, f"last matrix: {status.driver}")
+    left = ""
+    if status.seconds_left is not None:
+        left = f", about {duration(status.seconds_left)} left"
+    return [
+        _cut(f"{options.runs_dir}: {title}, profile {options.profile or 'none'}", WIDTH),
+        _cut(f"{len(status.rows)} stages: {counts}{left}", WIDTH),
+    ]
+
+
+def _grid(status: MatrixStatus) -> list[str]:
+    stages = [stage for stage in STAGES[:-1] if stage in status.options.stages]
+    if not stages:
+        return []
+    cells = {row.work: _cell(row) for row in status.rows}
+    names = dict.fromkeys(row.work.config_name for row in status.rows if row.work != ANALYZE)
+    lines = [_line("config", "seed", stages)]
+    for name in names:
+        for index, seed in enumerate(status.options.seeds):
+            tune = cells.get(Work("tune", name), "") if index == 0 else ""
+            rest = [cells[Work(stage, name, seed)] for stage in stages if stage != "tune"]
+            values = ([tune] if "tune" in stages else []) + rest
+            if index == 0 or rest:
+                lines.append(_line(name if index == 0 else "", str(seed) if rest else "", values))
+    return lines
+
+
+def _line(name: str, seed: str, values: list[str]) -> str:
+    cells = "".join(f" {_cut(value, CELL_WIDTH):<{CELL_WIDTH}}" for value in values)
+    return f"{_cut(name, NAME_WIDTH):<{NAME_WIDTH}} {seed:>6}{cells}"
+
+
+def _cell(row: Row) -> str:
+    if row.state == RUNNING and row.progress is not None:
+        return f"running {row.progress.fraction:.0%}"
+    return row.state
+
+
+def _details(status: MatrixStatus) -> list[str]:
+    """Return lines on running, failed and interrupted work and on bad configs."""
+    lines = []
+    for row in status.rows:
+        if row.state == RUNNING:
+            lines += _paragraph(f"{row.work}: {_progress(row)}")
+    for row in status.rows:
+        if row.state == INTERRUPTED:
+            lines += _paragraph(f"{row.work}: interrupted{_where(row)}; make matrix continues it")
+        elif row.state == FAILED:
+            lines += _paragraph(f"{row.work}: FAILED{_where(row)}: {row.message or 'see its log'}")
+    problems = dict.fromkeys(row.message for row in status.rows if row.state == INVALID)
+    lines += [line for problem in problems for line in _paragraph(f"invalid: {problem}")]
+    return ["", *lines] if lines else []
+
+
+def _progress(row: Row) -> str:
+    if row.progress is None:
+        return RUNNING
+    metric = row.progress.metric
+    last = "" if metric is None else f", metric {metric:.4g}"
+    return row.progress.sentence() + last
+
+
+def _where(row: Row) -> str:
+    return "" if row.progress is None else f" at {row.progress.fraction:.0%}"
+
+
+def _paragraph(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_long_words=False)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 2] + ".."

@@ -1,0 +1,77 @@
+"""Tells what happens to a matrix: to its log, its record and the screen."""
+
+import time
+from dataclasses import dataclass, field
+
+from makerlab.matrix.display import Display
+from makerlab.matrix.ledger import Ledger
+from makerlab.matrix.plan import Node, Work, weight_of
+from makerlab.matrix.progress import Progress, UnderWay, read_progress, take_snapshot
+from makerlab.matrix.record import MatrixRecord
+from makerlab.matrix.scheduler import DONE, FAILED, INTERRUPTED, Result, Running
+from makerlab.runs.progress import Report, duration
+
+SNAPSHOT_SECONDS = 1.0
+RECORD_SECONDS = 10.0
+
+
+@dataclass
+class Watcher:
+    """Listens to a scheduler."""
+
+    graph: dict[Work, Node]
+    ledger: Ledger
+    record: MatrixRecord
+    display: Display
+    say: Report
+    jobs: int
+    _since: dict[Work, float] = field(default_factory=dict, init=False)
+    _finished: int = field(default=0, init=False)
+    _shown: float = field(default=0.0, init=False)
+    _recorded: float = field(default=0.0, init=False)
+
+    def started(self, running: Running) -> None:
+        """Note a job that began; on a live screen it has a row of its own."""
+        self._since[running.work] = time.time()
+        self.record.started(running)
+        if not self.display.live:
+            self.say(f"{running.work}: started")
+
+    def finished(self, work: Work, result: Result) -> None:
+        """Tell the end of a piece of work; what was there already is counted only."""
+        self._finished += 1
+        self.record.ended(work, result)
+        count = f"({self._finished} of {len(self.graph)})"
+        if result.state == DONE:
+            self.say(f"{work}: done in {duration(result.seconds)} {count}")
+        elif result.state == FAILED:
+            self.say(f"{work}: FAILED, {result.reason} {count}")
+            for line in result.lines[:-1]:
+                self.say(f"    {line}")
+        elif result.state == INTERRUPTED and result.seconds:
+            self.say(f"{work}: stopped after {duration(result.seconds)}")
+
+    def tick(self, running: list[Running], results: dict[Work, Result]) -> None:
+        """Show progress now and then."""
+        now = time.monotonic()
+        if now - self._shown < SNAPSHOT_SECONDS or not running:
+            return
+        self._shown = now
+        jobs = [UnderWay(job.work, now - job.started, self._progress(job.work)) for job in running]
+        snapshot = take_snapshot(self.graph, results, jobs, weight=self._weight, jobs=self.jobs)
+        self.display.show(snapshot)
+        if now - self._recorded >= RECORD_SECONDS:
+            self._recorded = now
+            self.record.progress(snapshot)
+
+    def _progress(self, work: Work) -> Progress | None:
+        if work.stage == "train" and self.ledger.run_of(work) is None:
+            self.ledger.refresh()
+        progress = read_progress(self.ledger, work)
+        # What an earlier process wrote says nothing about the speed of this one.
+        return progress if progress and progress.updated >= self._since[work] else None
+
+    def _weight(self, work: Work) -> float:
+        if work.stage == "analyze":
+            return 1.0
+        return weight_of(work, self.ledger.experiments[work.config_name].config)
