@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.artefacts import artefacts
 from tests.commands import run_well, start, write_tiny_config
 

@@ -280,11 +280,10 @@ class _Course:
                 continue
             try:
                 content = read_archive(path)
-                training.restore(content["training"])
             except UserError as error:
                 self.report(f"warning: {error}; trying an older checkpoint")
-                training = self.workbench.training(self.config.train, device=self.device)
                 continue
+            training.restore(content["training"])
             progress.restore(content["progress"], step=training.step)
             best: dict[str, Any] | None = content["best"]
             return best
