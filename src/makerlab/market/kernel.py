@@ -199,8 +199,10 @@ def fills(
         sold = max(0.0, min(sell_room, available))
     if bought > 0.0 and sold > 0.0:
         if parameters.keep_worse_side:
+            # Whole fills are compared: at the position limit one side may be a sliver, and the
+            # smaller gain must be kept whatever its price.
             close = prices.close[bar]
-            if close - bid <= ask - close:
+            if (close - bid) * bought <= (ask - close) * sold:
                 sold = 0.0
             else:
                 bought = 0.0
@@ -261,6 +263,8 @@ def step(
             turnover += notional
             inventory = 0.0
         equity = state.cash[i] + inventory * close
+        # The costs of flattening can be what ruins.
+        terminated = terminated or equity <= 0.0
         change = spread + inventory_profit - fees
         penalty = parameters.lambda_inv * abs(held) * close + parameters.lambda_turnover * turnover
         scale = BASIS_POINTS / (parameters.max_inventory * state.start_mid[i])
