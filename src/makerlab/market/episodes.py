@@ -75,19 +75,31 @@ class Episodes:
         return len(self.state.bar)
 
     def restart(self, bars: npt.NDArray[np.int64], which: Sequence[int] | None = None) -> None:
-        """Start episodes (all, or those named) at the closes of the given bars."""
-        for episode, bar in zip(which or range(len(self)), bars, strict=True):
+        """Start episodes (all, or those named) at the closes of the given bars.
+
+        Raises ValueError for a bar that has no features yet or none after it.
+        """
+        last = len(self.market.prices.close) - 2
+        if len(bars) and not WARM_UP_BARS <= np.min(bars) <= np.max(bars) <= last:
+            raise ValueError(f"episodes start at bars {WARM_UP_BARS} to {last}, found {bars}")
+        chosen = range(len(self)) if which is None else which
+        for episode, bar in zip(chosen, bars, strict=True):
             kernel.start(self.market.prices, self.parameters, self.state, episode, int(bar))
 
     def step(self, actions: npt.NDArray[Any]) -> StepOutcome:
-        """Advance by one bar with actions of shape (episodes, 2 or 3); the outcome is reused."""
-        kernel.step(
-            self.market.prices,
-            self.parameters,
-            self.state,
-            np.ascontiguousarray(actions, dtype=np.float64),
-            self.outcome,
-        )
+        """Advance by one bar with actions of shape (episodes, 2 or 3); the outcome is reused.
+
+        Raises ValueError for another shape and for NaN, which must not pass for a decision to
+        stay out, and IndexError at the market's end: the kernel itself checks no bounds.
+        """
+        chosen = np.ascontiguousarray(actions, dtype=np.float64)
+        if chosen.shape not in ((len(self), 2), (len(self), 3)):
+            raise ValueError(f"found actions of shape {chosen.shape}, expected ({len(self)}, 2)")
+        if np.isnan(chosen).any():
+            raise ValueError("found an action that is NaN; the policy has diverged")
+        if self.state.bar.max() + 1 >= len(self.market.prices.close):
+            raise IndexError("no bar is left: the episode has ended")
+        kernel.step(self.market.prices, self.parameters, self.state, chosen, self.outcome)
         return self.outcome
 
     def observe(self) -> Observations:
