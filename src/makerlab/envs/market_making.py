@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from makerlab.config import Config
+from makerlab.config.load import validate_config
 from makerlab.data.split import SegmentName
 from makerlab.market.episodes import OBSERVATION_LIMIT, OBSERVATION_NAMES, Episodes, Market
 from makerlab.market.kernel import StepOutcome
@@ -61,9 +62,10 @@ class MarketMakingEnv(gymnasium.Env[Observation, npt.NDArray[np.floating[Any]]])
     ) -> None:
         """Play on a market, or on a segment of a config's (of the synthetic default's) candles.
 
-        `env_settings` are keys of the config's `env` section and override it.
+        `env_settings` are keys of the config's `env` section and override it. Raises UserError
+        for bad ones, and TypeError when a market, which has its settings, is given as well.
         """
-        self.market = market or default_market(config, segment, env_settings)
+        self.market = _market(market, config, segment, env_settings)
         self.render_mode = render_mode
         self.observation_space = observation_space()
         self.action_space = action_space(self.market)
@@ -83,9 +85,9 @@ class MarketMakingEnv(gymnasium.Env[Observation, npt.NDArray[np.floating[Any]]])
         self, action: npt.NDArray[np.floating[Any]]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Quote for one bar; raises ValueError for an action that is not finite."""
-        actions = np.asarray(action, dtype=np.float64).reshape(1, -1)
-        _check_actions(actions, self.action_space)
-        outcome = self._episodes.step(actions)
+        checked = np.asarray(action, dtype=np.float64)
+        _check_actions(checked, self.action_space)
+        outcome = self._episodes.step(checked[None, :])
         return (
             self._episodes.observe()[0],
             float(outcome.reward[0]),
@@ -128,7 +130,7 @@ class MarketMakingVectorEnv(VectorEnv[Observation, npt.NDArray[np.floating[Any]]
     ) -> None:
         """Like MarketMakingEnv, N times; environment i has the generator of seed + i."""
         self.num_envs = num_envs
-        self.market = market or default_market(config, segment, env_settings)
+        self.market = _market(market, config, segment, env_settings)
         self.single_observation_space = observation_space()
         self.single_action_space = action_space(self.market)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -144,8 +146,13 @@ class MarketMakingVectorEnv(VectorEnv[Observation, npt.NDArray[np.floating[Any]]
         options: dict[str, Any] | None = None,
     ) -> tuple[Observation, dict[str, Any]]:
         """Start all episodes; one seed for all means seed + i for environment i."""
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
-        for i, one in enumerate(seeds or []):
+        if seed is None or isinstance(seed, Sequence):
+            seeds = list(seed or [None] * self.num_envs)
+        else:
+            seeds = [seed + i for i in range(self.num_envs)]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"found {len(seeds)} seeds, expected {self.num_envs}")
+        for i, one in enumerate(seeds):
             if one is not None:
                 self._generators[i] = seeding.np_random(one)[0]
         self._restart(list(range(self.num_envs)))
@@ -196,19 +203,36 @@ def _accounts(episodes: Episodes, outcome: StepOutcome) -> list[tuple[str, npt.N
 
 
 def _check_actions(actions: npt.NDArray[np.float64], space: gymnasium.Space[Any]) -> None:
-    if actions.size != int(np.prod(space.shape or ())):
+    if actions.shape != space.shape:
         raise ValueError(f"found an action of shape {actions.shape}, expected {space.shape}")
     if not np.isfinite(actions).all():
         raise ValueError("found an action that is not finite; the policy has diverged")
 
 
+def _market(
+    market: Market | None,
+    config: Config | None,
+    segment: SegmentName,
+    env_settings: Mapping[str, Any],
+) -> Market:
+    if market is None:
+        return default_market(config, segment, env_settings)
+    if config is not None or env_settings:
+        raise TypeError("a market has its settings already: give it alone, or a config and keys")
+    return market
+
+
 def default_market(
     config: Config | None, segment: SegmentName, env_settings: Mapping[str, Any]
 ) -> Market:
-    """Return a segment's market; without a config, of the synthetic data at 8 basis points."""
+    """Return a segment's market; without a config, of the synthetic data at 8 basis points.
+
+    Raises UserError for unknown keys and bad values.
+    """
     if config is None:
         spread = {} if "base_spread" in env_settings else {"base_spread_bps": 8.0}
-        config = Config.model_validate({"env": {**spread, **env_settings}})
+        content = {"env": {**spread, **env_settings}}
+        config = validate_config(content, source="the environment's settings")
     elif env_settings:
         config = config.with_values({f"env.{key}": value for key, value in env_settings.items()})
     return load_markets(config, synthetic_folder=None)[segment]
