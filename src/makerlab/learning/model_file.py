@@ -17,6 +17,8 @@ _ADDRESS = re.compile(rb" at 0x[0-9a-f]+")
 def write_model(path: Path, model: SAC) -> None:
     """Write a model that `SAC.load` opens, atomically; the same state gives the same bytes."""
     model.start_time = 0
+    # The last view belongs to the course of training, and a run resumed at its end has none.
+    model._last_obs = None
     saved, result = io.BytesIO(), io.BytesIO()
     model.save(saved)
     with zipfile.ZipFile(saved) as source, zipfile.ZipFile(result, "w") as target:
