@@ -7,8 +7,10 @@ gives the same bytes; the zip's checksums tell a damaged file.
 
 import io
 import json
+import struct
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,20 @@ import torch
 
 from makerlab.errors import UserError
 from makerlab.files import write_atomically
+
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What reading a damaged zip file from memory may raise."""
 
 _TREE = "tree.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -40,8 +56,10 @@ def write_archive(path: Path, content: Any) -> None:
 
 def read_archive(path: Path) -> Any:
     """Read a nested value; raises UserError when the file is damaged or of another kind."""
+    # Read whole first: what the system refuses is told from what a damaged directory leads to.
+    content = io.BytesIO(path.read_bytes())
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(content) as archive:
             tree = json.loads(archive.read(_TREE))
 
             def array(number: int) -> np.ndarray[Any, Any]:
@@ -49,7 +67,7 @@ def read_archive(path: Path) -> Any:
                 return np.asarray(np.load(data, allow_pickle=False))
 
             return _decode(tree, array)
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise UserError(f"{path}: damaged or not a checkpoint ({error})") from None
 
 
@@ -66,6 +84,8 @@ def _encode(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
         arrays.append(value)
         return {"array": len(arrays) - 1}
     if isinstance(value, dict):
+        if not all(isinstance(key, str | int) for key in value):
+            raise TypeError(f"an archive's keys are text or integers, found {list(value)}")
         return {"dict": [[key, _encode(item, arrays)] for key, item in value.items()]}
     if isinstance(value, tuple):
         return {"tuple": [_encode(item, arrays) for item in value]}
