@@ -1,14 +1,18 @@
 """A learned policy: the actor network of Stable-Baselines3's SAC, read without running code."""
 
+import io
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from makerlab.errors import UserError
+from makerlab.learning.archive import DAMAGE
 from makerlab.market.episodes import OBSERVATION_NAMES, Observations
 from makerlab.policies.base import Actions
 
@@ -70,28 +74,52 @@ def load_policy(path: Path, *, deterministic: bool = True, seed: int = 0) -> Lea
     Only tensors are read (`weights_only`), never the pickled settings beside them, so a stranger's
     file runs no code. Raises UserError for a missing, damaged, foreign or malicious file.
     """
-    if not path.exists():
-        raise UserError(f"{path}: no such model file")
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("policy.pth") as member:
-            weights = torch.load(member, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, IsADirectoryError):
-        raise UserError(f"{path}: damaged, or not a zip file of Stable-Baselines3") from None
-    except KeyError:
-        raise UserError(f"{path}: holds no policy.pth, is no Stable-Baselines3 model") from None
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{path}: refused, policy.pth holds something other than tensors and could run code"
-        ) from None
-    except (RuntimeError, EOFError, ValueError):
-        raise UserError(f"{path}: policy.pth is damaged") from None
+        content = io.BytesIO(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such model file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: found a directory, expected a model.zip") from None
+    weights = _read_weights(path, content)
     try:
         policy = LearnedPolicy(weights, deterministic=deterministic, seed=seed)
-    except (KeyError, AttributeError, IndexError, TypeError, ValueError):
+        # Layers that don't fit together show when the policy acts.
+        action = policy.act(np.zeros((1, policy.observation_size), np.float32))
+    except (KeyError, AttributeError, IndexError, TypeError, ValueError, RuntimeError):
         raise UserError(f"{path}: the weights are not those of an SAC policy with an MLP") from None
+    if not np.isfinite(action).all():
+        raise UserError(f"{path}: the weights are not finite numbers, the training had diverged")
     if policy.observation_size != len(OBSERVATION_NAMES):
         raise UserError(
             f"{path}: the model reads observations of {policy.observation_size} numbers, "
             f"this environment gives {len(OBSERVATION_NAMES)}; it was made for another one"
         )
     return policy
+
+
+def _read_weights(path: Path, content: io.BytesIO) -> Weights:
+    try:
+        with zipfile.ZipFile(content) as archive:
+            if "policy.pth" not in archive.namelist():
+                raise UserError(f"{path}: holds no policy.pth, is no Stable-Baselines3 model")
+            _check_kind(path, json.loads(archive.read("data")))
+            # Read whole: only then is the checksum compared.
+            tensors = io.BytesIO(archive.read("policy.pth"))
+            weights: Weights = torch.load(tensors, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path}: refused, policy.pth holds something other than tensors and could run code"
+        ) from None
+    except (*DAMAGE, AssertionError, AttributeError):
+        raise UserError(f"{path}: damaged, or not a zip file of Stable-Baselines3") from None
+    return weights
+
+
+def _check_kind(path: Path, settings: Any) -> None:
+    """Refuse networks whose weights have the right names but which compute something else."""
+    network = settings["policy_kwargs"]
+    activation = str(network.get("activation_fn", "ReLU"))
+    if activation.strip("<>' ").rpartition(".")[2] != "ReLU":
+        raise UserError(f"{path}: its activation is {activation}, expected ReLU")
+    if settings["use_sde"]:
+        raise UserError(f"{path}: it explores by state (use_sde), which is not supported")
