@@ -151,6 +151,10 @@ class TrainSettings(Settings):
     """The learner and the course of a training run."""
 
     algo: Literal["SAC"] = Field("SAC", description="The learning algorithm.")
+    learner: Literal["fast", "sb3"] = Field(
+        "sb3",
+        description="Who computes it: the fast learner, or Stable-Baselines3 as the reference.",
+    )
     total_timesteps: PositiveInt = Field(300_000, description="Environment steps of a run.")
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         3e-4, description="Adam's step size for actor, critics and entropy coefficient."

@@ -4,9 +4,11 @@ import math
 from collections import deque
 from typing import Any
 
+import numpy as np
+
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
-from makerlab.learning.sac import SacLearner
+from makerlab.learning.learner import make_learner
 from makerlab.market.episodes import Market
 
 RECENT_EPISODES = 100
@@ -27,7 +29,7 @@ class Training:
         self.losses: dict[str, float] = {}
         self._recent: deque[float] = deque(maxlen=RECENT_EPISODES)
         self._env = MarketMakingEnv(market)
-        self.learner = SacLearner(self._env, settings, device=device)
+        self.learner = make_learner(self._env, settings, device=device)
         self._observation, _ = self._env.reset(seed=settings.seed)
         self._episode_reward = 0.0
 
@@ -39,7 +41,7 @@ class Training:
     def advance(self) -> None:
         """Take `train_freq` environment steps and one update.
 
-        Raises Diverged when a loss is not a finite number.
+        Raises Diverged when a loss or an action is not a finite number.
         """
         for _ in range(self.settings.train_freq):
             self._interact()
@@ -50,6 +52,9 @@ class Training:
 
     def _interact(self) -> None:
         action, stored = self.learner.explore(self._observation)
+        # Finite losses may still leave weights that are not; a trial then fails, not the study.
+        if not np.isfinite(action).all():
+            raise Diverged(f"training diverged at step {self.step}: the action is {action[0]}")
         observation, reward, terminated, truncated, _ = self._env.step(action[0])
         self.learner.store(
             self._observation,

@@ -1,0 +1,131 @@
+"""Stacks of equal ReLU networks on flat parameters, with gradients derived by hand.
+
+K networks of one shape (the two critics, or the actor alone) are computed together by batched
+matrix products. All their parameters lie in one flat tensor, layer by layer, so that an optimizer
+step is one call. Activations go into preallocated buffers; nothing here allocates or records.
+
+Hidden activations have shape (K, batch, width). Outputs are few, so they are kept transposed,
+(K, outputs, batch): the matrix product is several times faster that way round.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Sizes = tuple[int, ...]
+_relu_backward = torch.ops.aten.threshold_backward.grad_input
+
+
+class Layer(NamedTuple):
+    """Views of one layer in a flat tensor, of its parameters or of their gradients."""
+
+    weight: Tensor  # (K, outputs, inputs)
+    weight_transposed: Tensor  # (K, inputs, outputs)
+    bias: Tensor  # (K, 1, outputs), of the last layer (K, outputs, 1)
+
+
+def parameter_count(networks: int, sizes: Sizes) -> int:
+    """Return how many numbers K networks of these layer sizes (inputs first) have."""
+    return networks * sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+
+
+def layers_of(flat: Tensor, networks: int, sizes: Sizes) -> list[Layer]:
+    """Return a flat tensor's views, layer by layer: all K weights, then all K biases."""
+    layers = []
+    position = 0
+    for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
+        middle = position + networks * outputs * inputs
+        end = middle + networks * outputs
+        weight = flat[position:middle].view(networks, outputs, inputs)
+        last = number == len(sizes) - 1
+        bias = flat[middle:end].view((networks, outputs, 1) if last else (networks, 1, outputs))
+        layers.append(Layer(weight, weight.mT, bias))
+        position = end
+    return layers
+
+
+class Activations(NamedTuple):
+    """Buffers of one pass, or of the gradients with respect to what is in them."""
+
+    hidden: list[Tensor]  # (K, batch, width), one per hidden layer
+    output: Tensor  # (K, outputs, batch)
+
+    @classmethod
+    def empty(cls, networks: int, sizes: Sizes, batch: int, device: torch.device) -> "Activations":
+        """Return buffers for a batch."""
+        return cls(
+            [torch.zeros(networks, batch, width, device=device) for width in sizes[1:-1]],
+            torch.zeros(networks, sizes[-1], batch, device=device),
+        )
+
+    def first(self, batch: int) -> "Activations":
+        """Return the part of the first rows of the batch."""
+        return Activations([h[:, :batch] for h in self.hidden], self.output[:, :, :batch])
+
+
+def forward(layers: Sequence[Layer], inputs: Tensor, result: Activations) -> None:
+    """Fill the activations for inputs of shape (K, batch, inputs)."""
+    for layer, hidden in zip(layers, result.hidden, strict=False):
+        torch.baddbmm(layer.bias, inputs, layer.weight_transposed, out=hidden)
+        hidden.relu_()
+        inputs = hidden
+    last = layers[-1]
+    torch.baddbmm(last.bias, last.weight, inputs.mT, out=result.output)
+
+
+def backward(
+    layers: Sequence[Layer],
+    inputs: Tensor,
+    activations: Activations,
+    deltas: Activations,
+    gradients: Sequence[Layer],
+) -> None:
+    """Fill the parameters' gradients, given those of the outputs in `deltas.output`."""
+    below = [inputs, *activations.hidden]
+    torch.bmm(deltas.output, below[-1], out=gradients[-1].weight)
+    torch.sum(deltas.output, 2, keepdim=True, out=gradients[-1].bias)
+    _delta_below_output(layers, activations, deltas)
+    for number in reversed(range(len(deltas.hidden))):
+        delta = deltas.hidden[number]
+        torch.bmm(delta.mT, below[number], out=gradients[number].weight)
+        torch.sum(delta, 1, keepdim=True, out=gradients[number].bias)
+        if number > 0:
+            _delta_below(layers[number], delta, below[number], deltas.hidden[number - 1])
+
+
+def backward_to_inputs(
+    layers: Sequence[Layer],
+    columns: Tensor,
+    activations: Activations,
+    deltas: Activations,
+    result: Tensor,
+) -> None:
+    """Fill gradients with respect to some inputs, shape (K, columns, batch).
+
+    `columns` are those inputs' columns of the first layer's weight, transposed: (K, columns,
+    width). The parameters' gradients aren't computed.
+    """
+    _delta_below_output(layers, activations, deltas)
+    for number in reversed(range(1, len(deltas.hidden))):
+        _delta_below(
+            layers[number],
+            deltas.hidden[number],
+            activations.hidden[number - 1],
+            deltas.hidden[number - 1],
+        )
+    torch.bmm(columns, deltas.hidden[0].mT, out=result)
+
+
+def _delta_below_output(
+    layers: Sequence[Layer], activations: Activations, deltas: Activations
+) -> None:
+    torch.bmm(deltas.output.mT, layers[-1].weight, out=deltas.hidden[-1])
+    _relu_backward(deltas.hidden[-1], activations.hidden[-1], 0, grad_input=deltas.hidden[-1])
+
+
+def _delta_below(layer: Layer, delta: Tensor, hidden: Tensor, result: Tensor) -> None:
+    torch.bmm(delta, layer.weight, out=result)
+    _relu_backward(result, hidden, 0, grad_input=result)

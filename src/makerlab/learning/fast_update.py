@@ -1,0 +1,309 @@
+"""One gradient step of SAC without autograd, equal to Stable-Baselines3's to float32 rounding.
+
+The order is that of `stable_baselines3.sac.SAC.train`: entropy coefficient, critics, actor,
+targets; the coefficient used is the one before its own step. Formulas: Haarnoja et al. (2018),
+arXiv:1812.05905, with the tanh correction log(1 - a^2 + 1e-6) and log standard deviations within
+[-20, 2] of that implementation.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from makerlab.learning.fast_networks import (
+    Activations,
+    Sizes,
+    backward,
+    backward_to_inputs,
+    forward,
+    layers_of,
+    parameter_count,
+)
+
+LOG_STD_BOUNDS = (-20.0, 2.0)
+TANH_EPSILON = 1e-6
+CRITICS = 2
+_HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a learner's networks and of a row of its batches."""
+
+    observations: int
+    actions: int
+    hidden: tuple[int, ...]
+
+    @property
+    def actor(self) -> Sizes:
+        """Layer sizes of the actor; its outputs are the means, then the log deviations."""
+        return (self.observations, *self.hidden, 2 * self.actions)
+
+    @property
+    def critic(self) -> Sizes:
+        """Layer sizes of one critic."""
+        return (self.observations + self.actions, *self.hidden, 1)
+
+    @property
+    def row(self) -> int:
+        """Numbers in a row: an observation, an action and one more."""
+        return self.observations + self.actions + 1
+
+
+class FlatAdam:
+    """Adam (Kingma and Ba 2015, torch's defaults) on one flat tensor."""
+
+    def __init__(self, size: int, *, learning_rate: float, device: torch.device) -> None:
+        """Start at zero parameters and moments."""
+        self.parameters = torch.zeros(size, device=device)
+        self.gradients = torch.zeros(size, device=device)
+        self.first_moment = torch.zeros(size, device=device)
+        self.second_moment = torch.zeros(size, device=device)
+        self.steps = torch.zeros((), device=device)
+        self._learning_rate = learning_rate
+
+    def step(self) -> None:
+        """Move the parameters against the gradients."""
+        self.steps.add_(1.0)
+        torch._fused_adam_(
+            [self.parameters],
+            [self.gradients],
+            [self.first_moment],
+            [self.second_moment],
+            [],
+            [self.steps],
+            lr=self._learning_rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return copies of parameters, moments and step count."""
+        return {name: tensor.clone() for name, tensor in self._tensors().items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned."""
+        for name, tensor in self._tensors().items():
+            tensor.copy_(state[name])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            "parameters": self.parameters,
+            "first_moment": self.first_moment,
+            "second_moment": self.second_moment,
+            "steps": self.steps,
+        }
+
+
+class Losses(NamedTuple):
+    """What a gradient step reports."""
+
+    actor_loss: float
+    critic_loss: float
+    ent_coef: float
+    ent_coef_loss: float
+
+
+class SacUpdate:
+    """Parameters, optimizers and buffers of one learner; `step` is one gradient step.
+
+    The actor's flat tensor ends with the logarithm of the entropy coefficient: both have the same
+    learning rate and number of steps, so one Adam moves them.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        batch_size: int,
+        learning_rate: float,
+        gamma: float,
+        tau: float,
+        device: str,
+    ) -> None:
+        """Allocate everything, all parameters zero."""
+        self.shape = shape
+        where = torch.device(device)
+        self._batch_size, self._gamma, self._tau = batch_size, gamma, tau
+        actor_size = parameter_count(1, shape.actor)
+        self.actor = FlatAdam(actor_size + 1, learning_rate=learning_rate, device=where)
+        critics_size = parameter_count(CRITICS, shape.critic)
+        self.critics = FlatAdam(critics_size, learning_rate=learning_rate, device=where)
+        self.targets = torch.zeros(critics_size, device=where)
+        self.log_ent_coef = self.actor.parameters[-1:]
+        # Rows 0 to B: observation, action, reward; rows B to 2B: next observation, room for the
+        # next action, 1 unless the episode ended there.
+        self.rows = torch.zeros(2 * batch_size, shape.row, device=where)
+        # One standard normal number per action of either half.
+        self.noise = torch.zeros(shape.actions, 2 * batch_size, device=where)
+        self._view_parameters(actor_size)
+        self._view_rows()
+        self._allocate(where)
+
+    def _view_parameters(self, actor_size: int) -> None:
+        shape = self.shape
+        self.actor_layers = layers_of(self.actor.parameters[:actor_size], 1, shape.actor)
+        self.actor_gradients = layers_of(self.actor.gradients[:actor_size], 1, shape.actor)
+        self.critic_layers = layers_of(self.critics.parameters, CRITICS, shape.critic)
+        self.critic_gradients = layers_of(self.critics.gradients, CRITICS, shape.critic)
+        self.target_layers = layers_of(self.targets, CRITICS, shape.critic)
+        self._action_columns = self.critic_layers[0].weight_transposed[:, shape.observations :]
+        self._log_ent_gradient = self.actor.gradients[-1:]
+
+    def _view_rows(self) -> None:
+        shape, batch, rows = self.shape, self._batch_size, self.rows
+        inputs = shape.observations + shape.actions
+        self._states = rows[None, :, : shape.observations]
+        self._first_states = self._states[:, :batch]
+        self._pairs = rows[:batch, :inputs].expand(CRITICS, -1, -1)
+        self._next_pairs = rows[batch:, :inputs].expand(CRITICS, -1, -1)
+        self._actions = rows[:batch, shape.observations : inputs]
+        self._next_actions = rows[batch:, shape.observations : inputs]
+        self._rewards, self._continues = rows[:batch, -1], rows[batch:, -1]
+
+    def _allocate(self, device: torch.device) -> None:
+        shape, batch = self.shape, self._batch_size
+
+        def empty(*size: int) -> Tensor:
+            return torch.zeros(size, device=device)
+
+        self._policy = Activations.empty(1, shape.actor, 2 * batch, device)
+        self._policy_here = self._policy.first(batch)
+        self._policy_deltas = Activations.empty(1, shape.actor, batch, device)
+        self._values = Activations.empty(CRITICS, shape.critic, batch, device)
+        self._value_deltas = Activations.empty(CRITICS, shape.critic, batch, device)
+        both = (shape.actions, 2 * batch)
+        self._log_std, self._deviation = empty(*both), empty(*both)
+        self._action, self._slope = empty(*both), empty(*both)
+        self._soft_slope, self._density = empty(*both), empty(*both)
+        self._log_prob = empty(2 * batch)
+        self._smaller, self._goal = empty(batch), empty(batch)
+        self._is_first = torch.zeros(batch, dtype=torch.bool, device=device)
+        self._action_gradients = empty(CRITICS, shape.actions, batch)
+        self._push, self._within = empty(shape.actions, batch), empty(shape.actions, batch)
+        self._ent_coef = empty(1)
+        self._one, self._zero = torch.ones((), device=device), empty()
+        self._share = torch.full((), -1.0 / batch, device=device)
+        self._report = empty(5)
+
+    def step(self) -> Losses:
+        """Take one gradient step on the transitions in `rows` with the numbers in `noise`."""
+        torch.exp(self.log_ent_coef, out=self._ent_coef)
+        self._report[3:4].copy_(self.log_ent_coef)
+        self._sample_actions()
+        self._entropy_gradient()
+        self._critic_gradients()
+        self.critics.step()
+        self._actor_gradients()
+        self.actor.step()
+        self.targets.lerp_(self.critics.parameters, self._tau)
+        return self._losses()
+
+    def _sample_actions(self) -> None:
+        """Act at observations and next observations, with the actor before its step."""
+        forward(self.actor_layers, self._states, self._policy)
+        actions = self.shape.actions
+        mean, log_std = self._policy.output[0, :actions], self._policy.output[0, actions:]
+        torch.clamp(log_std, *LOG_STD_BOUNDS, out=self._log_std)
+        torch.exp(self._log_std, out=self._deviation)
+        self._deviation.mul_(self.noise)
+        torch.add(mean, self._deviation, out=self._action)
+        self._action.tanh_()
+        torch.addcmul(self._one, self._action, self._action, value=-1.0, out=self._slope)
+        torch.add(self._slope, TANH_EPSILON, out=self._soft_slope)
+        torch.log(self._soft_slope, out=self._density)
+        self._density.add_(self._log_std).addcmul_(self.noise, self.noise, value=0.5)
+        torch.sum(self._density, 0, out=self._log_prob)
+        self._log_prob.add_(actions * _HALF_LOG_TWO_PI).neg_()
+
+    def _entropy_gradient(self) -> None:
+        """Loss -log(ent_coef) * mean(log_prob + target entropy), target entropy = -actions."""
+        here = self._log_prob[: self._batch_size]
+        torch.mean(here, 0, keepdim=True, out=self._report[0:1])
+        torch.sub(self.shape.actions, self._report[0:1], out=self._log_ent_gradient)
+
+    def _critic_gradients(self) -> None:
+        """Loss 0.5 * sum over critics of mean((q - goal)^2)."""
+        batch = self._batch_size
+        self._next_actions.copy_(self._action[:, batch:].T)
+        forward(self.target_layers, self._next_pairs, self._values)
+        values = self._values.output
+        torch.minimum(values[0, 0], values[1, 0], out=self._smaller)
+        next_log_prob = self._log_prob[batch:]
+        self._smaller.addcmul_(next_log_prob, self._ent_coef, value=-1.0)
+        torch.addcmul(
+            self._rewards, self._continues, self._smaller, value=self._gamma, out=self._goal
+        )
+        forward(self.critic_layers, self._pairs, self._values)
+        error = self._value_deltas.output
+        torch.sub(values, self._goal, out=error)
+        flat = error.view(-1)
+        torch.dot(flat, flat, out=self._report[1])
+        error.mul_(1.0 / batch)
+        backward(
+            self.critic_layers, self._pairs, self._values, self._value_deltas, self.critic_gradients
+        )
+
+    def _actor_gradients(self) -> None:
+        """Loss mean(ent_coef * log_prob - min(q)), by the updated critics."""
+        batch, actions = self._batch_size, self.shape.actions
+        self._actions.copy_(self._action[:, :batch].T)
+        forward(self.critic_layers, self._pairs, self._values)
+        first, second = self._values.output[0, 0], self._values.output[1, 0]
+        torch.minimum(first, second, out=self._smaller)
+        torch.mean(self._smaller, 0, out=self._report[2])
+        delta = self._value_deltas.output
+        torch.le(first, second, out=self._is_first)
+        torch.where(self._is_first, self._share, self._zero, out=delta[0, 0])
+        torch.sub(self._share, delta[0, 0], out=delta[1, 0])
+        backward_to_inputs(
+            self.critic_layers,
+            self._action_columns,
+            self._values,
+            self._value_deltas,
+            self._action_gradients,
+        )
+        self._head_gradients(actions)
+        backward(
+            self.actor_layers,
+            self._first_states,
+            self._policy_here,
+            self._policy_deltas,
+            self.actor_gradients,
+        )
+
+    def _head_gradients(self, actions: int) -> None:
+        """From the actions a = tanh(mean + std * noise) back to mean and log_std.
+
+        With s = 1 - a^2: d log_prob / d mean = 2 a s / (s + epsilon), and the same times
+        std * noise, less one, for log_std.
+        """
+        batch = self._batch_size
+        push = self._push
+        torch.div(self._action[:, :batch], self._soft_slope[:, :batch], out=push)
+        push.mul_(self._ent_coef).mul_(2.0 / batch)
+        push.add_(self._action_gradients[0]).add_(self._action_gradients[1])
+        delta = self._policy_deltas.output[0]
+        torch.mul(push, self._slope[:, :batch], out=delta[:actions])
+        torch.mul(delta[:actions], self._deviation[:, :batch], out=push)
+        push.add_(self._ent_coef, alpha=-1.0 / batch)
+        log_std = self._policy.output[0, actions:, :batch]
+        torch.eq(log_std, self._log_std[:, :batch], out=self._within)
+        torch.mul(push, self._within, out=delta[actions:])
+
+    def _losses(self) -> Losses:
+        self._report[4:5].copy_(self._ent_coef)
+        log_prob, squares, value, log_ent_coef, ent_coef = self._report.tolist()
+        return Losses(
+            actor_loss=ent_coef * log_prob - value,
+            critic_loss=0.5 * squares / self._batch_size,
+            ent_coef=ent_coef,
+            ent_coef_loss=-log_ent_coef * (log_prob - self.shape.actions),
+        )
