@@ -8,7 +8,7 @@ import numpy as np
 
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
-from makerlab.learning.learner import make_learner
+from makerlab.learning.sac import SacLearner
 from makerlab.market.episodes import Market
 
 RECENT_EPISODES = 100
@@ -29,7 +29,7 @@ class Training:
         self.losses: dict[str, float] = {}
         self._recent: deque[float] = deque(maxlen=RECENT_EPISODES)
         self._env = MarketMakingEnv(market)
-        self.learner = make_learner(self._env, settings, device=device)
+        self.learner = SacLearner(self._env, settings, device=device)
         self._observation, _ = self._env.reset(seed=settings.seed)
         self._episode_reward = 0.0
 
@@ -43,18 +43,21 @@ class Training:
 
         Raises Diverged when a loss or an action is not a finite number.
         """
-        for _ in range(self.settings.train_freq):
-            self._interact()
-        losses = self.learner.update()
+        try:
+            for _ in range(self.settings.train_freq):
+                self._interact()
+            losses = self.learner.update()
+        except ValueError as error:
+            # NaN weights after finite losses: torch's distributions and the environment refuse them.
+            if np.isfinite(self.learner.policy().act(self._observation[None, :])).all():
+                raise
+            raise Diverged(f"training diverged at step {self.step}: NaN weights") from error
         if not all(math.isfinite(value) for value in losses.values()):
             raise Diverged(f"training diverged at step {self.step}: {losses}")
         self.losses = losses or self.losses
 
     def _interact(self) -> None:
         action, stored = self.learner.explore(self._observation)
-        # Finite losses may still leave weights that are not; a trial then fails, not the study.
-        if not np.isfinite(action).all():
-            raise Diverged(f"training diverged at step {self.step}: the action is {action[0]}")
         observation, reward, terminated, truncated, _ = self._env.step(action[0])
         self.learner.store(
             self._observation,
