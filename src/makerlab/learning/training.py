@@ -8,7 +8,7 @@ import numpy as np
 
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
-from makerlab.learning.sac import SacLearner
+from makerlab.learning.learner import make_learner
 from makerlab.market.episodes import Market
 
 RECENT_EPISODES = 100
@@ -29,7 +29,7 @@ class Training:
         self.losses: dict[str, float] = {}
         self._recent: deque[float] = deque(maxlen=RECENT_EPISODES)
         self._env = MarketMakingEnv(market)
-        self.learner = SacLearner(self._env, settings, device=device)
+        self.learner = make_learner(self._env, settings, device=device)
         self._observation, _ = self._env.reset(seed=settings.seed)
         self._episode_reward = 0.0
 
@@ -48,7 +48,7 @@ class Training:
                 self._interact()
             losses = self.learner.update()
         except ValueError as error:
-            # NaN weights after finite losses: torch's distributions and the environment refuse them.
+            # NaN weights after finite losses: torch's distributions and the market refuse them.
             if np.isfinite(self.learner.policy().act(self._observation[None, :])).all():
                 raise
             raise Diverged(f"training diverged at step {self.step}: NaN weights") from error
