@@ -45,11 +45,12 @@ def glft_distances(
     inventory_cap: int,
     method: Literal["exact", "asymptotic"] = "asymptotic",
 ) -> tuple[Numbers, Numbers]:
-    """Return (bid, ask) distances from the mid at time zero; infinite where the cap forbids.
+    """Return (bid, ask) distances from the mid at time zero.
 
     asymptotic: c1 + (2q+1)/2 c2 and c1 - (2q-1)/2 c2 with c1 = ln(1 + gamma/k)/gamma and
     c2 = sqrt(sigma^2 gamma/(2 k A) (1 + gamma/k)^(1 + k/gamma)); it holds far from the horizon
-    and the cap. exact: from v = exp(-M T) 1, M tridiagonal over |q| <= Q; whole inventories only.
+    and the cap, of which it knows nothing. exact: from v = exp(-M T) 1, M tridiagonal over |q| <= Q,
+    infinite where the cap forbids; raises ValueError for inventories not whole or beyond the cap.
     Source: Guéant, Lehalle and Fernandez-Tapia, Dealing with the inventory risk, 2013.
     """
     premium = np.log1p(risk_aversion / decay) / risk_aversion
@@ -59,6 +60,8 @@ def glft_distances(
         bid = premium + (2.0 * np.asarray(inventory) + 1.0) / 2.0 * slope
         ask = premium - (2.0 * np.asarray(inventory) - 1.0) / 2.0 * slope
         return _as_given(bid), _as_given(ask)
+    if np.any(np.abs(inventory) > inventory_cap) or np.any(np.mod(inventory, 1) != 0):
+        raise ValueError(f"inventory {inventory} is not whole or beyond the cap {inventory_cap}")
     positions = np.arange(-inventory_cap, inventory_cap + 1)
     alpha = decay / 2.0 * risk_aversion * float(np.square(volatility))
     eta = intensity * (1.0 + risk_aversion / decay) ** -(1.0 + decay / risk_aversion)
