@@ -49,7 +49,7 @@ def glft_distances(
 
     asymptotic: c1 + (2q+1)/2 c2 and c1 - (2q-1)/2 c2 with c1 = ln(1 + gamma/k)/gamma and
     c2 = sqrt(sigma^2 gamma/(2 k A) (1 + gamma/k)^(1 + k/gamma)); it holds far from the horizon
-    and the cap, of which it knows nothing. exact: from v = exp(-M T) 1, M tridiagonal over |q| <= Q,
+    and the cap, which it ignores. exact: from v = exp(-M T) 1, M tridiagonal over |q| <= Q,
     infinite where the cap forbids; raises ValueError for inventories not whole or beyond the cap.
     Source: Guéant, Lehalle and Fernandez-Tapia, Dealing with the inventory risk, 2013.
     """
