@@ -294,7 +294,7 @@ class SyntheticSettings(Settings):
         20, description="Steps of the price path inside a bar."
     )
     volatility_bps: Annotated[float, Field(gt=0.0, le=100.0)] = Field(
-        6.4,
+        6.6,
         description="Standard deviation of a one-minute log return in basis points when volatility "
         "is at its median; jumps and order flow come on top.",
     )
@@ -309,15 +309,15 @@ class SyntheticSettings(Settings):
         4.0, description="Standard deviation of a jump, in volatilities of a bar."
     )
     flow_strength: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.075,
+        0.06,
         description="Standard deviation of the lasting move per bar that signed order flow "
         "causes, in volatilities of a bar.",
     )
     flow_half_life: PositiveFloat = Field(
-        40.0, description="Bars after which half of the signed order flow is gone."
+        50.0, description="Bars after which half of the signed order flow is gone."
     )
     reversion_strength: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.95,
+        0.98,
         description="Share of the variance of a bar's return that is a passing deviation from the "
         "lasting price; 0 is a market in which no maker earns.",
     )
@@ -325,7 +325,7 @@ class SyntheticSettings(Settings):
         2.0, description="Bars after which half of a passing deviation is gone."
     )
     pressure_half_life: PositiveFloat = Field(
-        0.15,
+        0.2,
         description="Bars after which half of the pressure that builds up a passing deviation is "
         "gone: until then the price runs on against whoever was hit.",
     )
