@@ -54,11 +54,11 @@ class Activations(NamedTuple):
     output: Tensor  # (K, outputs, batch)
 
     @classmethod
-    def empty(cls, networks: int, sizes: Sizes, batch: int, device: torch.device) -> "Activations":
-        """Return buffers for a batch."""
+    def empty(cls, networks: int, sizes: Sizes, batch: int, like: Tensor) -> "Activations":
+        """Return buffers for a batch, on the device and with the precision of `like`."""
         return cls(
-            [torch.zeros(networks, batch, width, device=device) for width in sizes[1:-1]],
-            torch.zeros(networks, sizes[-1], batch, device=device),
+            [like.new_zeros(networks, batch, width) for width in sizes[1:-1]],
+            like.new_zeros(networks, sizes[-1], batch),
         )
 
     def first(self, batch: int) -> "Activations":

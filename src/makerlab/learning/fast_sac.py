@@ -55,7 +55,7 @@ class FastSacLearner:
         self._generator = np.random.default_rng(indices)
         self._noise_generator = torch.Generator().manual_seed(int(noise.generate_state(1)[0]))
         self._noise = torch.zeros(self._update.noise.shape)
-        self._single = Activations.empty(1, shape.actor, 1, torch.device(device))
+        self._single = Activations.empty(1, shape.actor, 1, self._update.rows)
         self._single_noise = torch.zeros(shape.actions)
         self._steps = 0
         self._updates = 0

@@ -56,13 +56,13 @@ class Shape:
 class FlatAdam:
     """Adam (Kingma and Ba 2015, torch's defaults) on one flat tensor."""
 
-    def __init__(self, size: int, *, learning_rate: float, device: torch.device) -> None:
-        """Start at zero parameters and moments."""
-        self.parameters = torch.zeros(size, device=device)
-        self.gradients = torch.zeros(size, device=device)
-        self.first_moment = torch.zeros(size, device=device)
-        self.second_moment = torch.zeros(size, device=device)
-        self.steps = torch.zeros((), device=device)
+    def __init__(self, like: Tensor, size: int, *, learning_rate: float) -> None:
+        """Start at zero parameters and moments, on the device and with the precision of `like`."""
+        self.parameters = like.new_zeros(size)
+        self.gradients = like.new_zeros(size)
+        self.first_moment = like.new_zeros(size)
+        self.second_moment = like.new_zeros(size)
+        self.steps = torch.zeros((), device=like.device)
         self._learning_rate = learning_rate
 
     def step(self) -> None:
@@ -127,25 +127,26 @@ class SacUpdate:
         gamma: float,
         tau: float,
         device: str,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         """Allocate everything, all parameters zero."""
         self.shape = shape
-        where = torch.device(device)
+        like = torch.empty(0, device=device, dtype=dtype)
         self._batch_size, self._gamma, self._tau = batch_size, gamma, tau
         actor_size = parameter_count(1, shape.actor)
-        self.actor = FlatAdam(actor_size + 1, learning_rate=learning_rate, device=where)
+        self.actor = FlatAdam(like, actor_size + 1, learning_rate=learning_rate)
         critics_size = parameter_count(CRITICS, shape.critic)
-        self.critics = FlatAdam(critics_size, learning_rate=learning_rate, device=where)
-        self.targets = torch.zeros(critics_size, device=where)
+        self.critics = FlatAdam(like, critics_size, learning_rate=learning_rate)
+        self.targets = like.new_zeros(critics_size)
         self.log_ent_coef = self.actor.parameters[-1:]
         # Rows 0 to B: observation, action, reward; rows B to 2B: next observation, room for the
         # next action, 1 unless the episode ended there.
-        self.rows = torch.zeros(2 * batch_size, shape.row, device=where)
+        self.rows = like.new_zeros(2 * batch_size, shape.row)
         # One standard normal number per action of either half.
-        self.noise = torch.zeros(shape.actions, 2 * batch_size, device=where)
+        self.noise = like.new_zeros(shape.actions, 2 * batch_size)
         self._view_parameters(actor_size)
         self._view_rows()
-        self._allocate(where)
+        self._allocate(like)
 
     def _view_parameters(self, actor_size: int) -> None:
         shape = self.shape
@@ -168,29 +169,27 @@ class SacUpdate:
         self._next_actions = rows[batch:, shape.observations : inputs]
         self._rewards, self._continues = rows[:batch, -1], rows[batch:, -1]
 
-    def _allocate(self, device: torch.device) -> None:
+    def _allocate(self, like: Tensor) -> None:
         shape, batch = self.shape, self._batch_size
+        empty = like.new_zeros
 
-        def empty(*size: int) -> Tensor:
-            return torch.zeros(size, device=device)
-
-        self._policy = Activations.empty(1, shape.actor, 2 * batch, device)
+        self._policy = Activations.empty(1, shape.actor, 2 * batch, like)
         self._policy_here = self._policy.first(batch)
-        self._policy_deltas = Activations.empty(1, shape.actor, batch, device)
-        self._values = Activations.empty(CRITICS, shape.critic, batch, device)
-        self._value_deltas = Activations.empty(CRITICS, shape.critic, batch, device)
+        self._policy_deltas = Activations.empty(1, shape.actor, batch, like)
+        self._values = Activations.empty(CRITICS, shape.critic, batch, like)
+        self._value_deltas = Activations.empty(CRITICS, shape.critic, batch, like)
         both = (shape.actions, 2 * batch)
         self._log_std, self._deviation = empty(*both), empty(*both)
         self._action, self._slope = empty(*both), empty(*both)
         self._soft_slope, self._density = empty(*both), empty(*both)
         self._log_prob = empty(2 * batch)
         self._smaller, self._goal = empty(batch), empty(batch)
-        self._is_first = torch.zeros(batch, dtype=torch.bool, device=device)
+        self._is_first = torch.zeros(batch, dtype=torch.bool, device=like.device)
         self._action_gradients = empty(CRITICS, shape.actions, batch)
         self._push, self._within = empty(shape.actions, batch), empty(shape.actions, batch)
         self._ent_coef = empty(1)
-        self._one, self._zero = torch.ones((), device=device), empty()
-        self._share = torch.full((), -1.0 / batch, device=device)
+        self._one, self._zero = like.new_ones(()), empty(())
+        self._share = like.new_full((), -1.0 / batch)
         self._report = empty(5)
 
     def step(self) -> Losses:
