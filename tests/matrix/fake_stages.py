@@ -1,0 +1,172 @@
+"""Stages that do in a moment what the real ones do in hours: same flags, same files, same keys.
+
+A config's `run.notes` says what goes wrong, such as `train fails` or `tune sleeps`.
+"""
+
+import argparse
+import datetime
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from makerlab.cli import run_command
+from makerlab.config import Config, load_config
+from makerlab.config.load import read_yaml, validate_config
+from makerlab.errors import UserError
+from makerlab.files import write_json, write_text
+from makerlab.runs import keys
+from makerlab.runs.directory import RunDirectory, create_run_directory, tuning_directory
+from makerlab.runs.owner import this_process
+from makerlab.runs.progress import StatusFile
+from makerlab.runs.stopping import StopRequest
+from makerlab.stages.resolve import parse_settings, resolve_config
+
+REPOSITORY = Path(__file__).parents[2]
+SCRIPTS = {
+    "tune": "tune_mm_sac.py",
+    "train": "train_mm_sac.py",
+    "evaluate": "scripts/evaluate_policy.py",
+    "analyze": "scripts/analyze_experiments.py",
+}
+
+
+def install(root: Path) -> Path:
+    """Write the stages' scripts, and a copy of the matrix's own, under `root`; returns that one."""
+    (root / "scripts").mkdir(parents=True)
+    for stage, name in SCRIPTS.items():
+        lines = [
+            "import sys",
+            f"sys.path.insert(0, {str(Path(__file__).parent)!r})",
+            "import fake_stages",
+            f"fake_stages.main({stage!r})",
+        ]
+        (root / name).write_text("\n".join(lines) + "\n")
+    return Path(shutil.copy(REPOSITORY / "scripts" / "run_matrix.py", root / "scripts"))
+
+
+def main(stage: str) -> None:
+    """Run a stage and leave with its exit code."""
+    parser = argparse.ArgumentParser()
+    for flag in ("config", "profile", "data", "runs_dir", "logs_dir", "plots_dir", "device"):
+        parser.add_argument(f"--{flag}")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--model_path", type=Path)
+    parser.add_argument("--reuse", action="store_true")
+    parser.add_argument("--set", action="append", default=[])
+    given = parser.parse_args()
+    stages = {"tune": _tune, "train": _train, "evaluate": _evaluate, "analyze": _analyze}
+    run_command(lambda: stages[stage](given))
+
+
+def _tune(given: argparse.Namespace) -> int:
+    config = _config(given, None)
+    place = tuning_directory(Path(given.runs_dir), "SAC", Path(given.config).stem)
+    place.path.mkdir(parents=True, exist_ok=True)
+    status = StatusFile(place.status, total=config.tune.n_trials, unit="trials")
+    status.write(0, force=True, stage="tune", state="running", owner=this_process(), best=None)
+    _misbehave(config, "tune")
+    record = {
+        "tune_key": keys.tune_key(config),
+        "environment_key": keys.environment_key(config),
+        "params": {"learning_rate": 0.001},
+        "n_trials": config.tune.n_trials,
+        **dict.fromkeys(("study", "storage", "trial", "score", "rescored")),
+    }
+    write_json(place.best_params, record)
+    return 0
+
+
+def _train(given: argparse.Namespace) -> int:
+    config = _config(given, given.seed)
+    run = create_run_directory(
+        Path(given.runs_dir),
+        algo="SAC",
+        short_name=config.run.short_name,
+        seed=config.train.seed,
+        now=datetime.datetime.now,
+    )
+    manifest: dict[str, Any] = {
+        "state": "running",
+        "config_name": Path(given.config).stem,
+        "train_key": keys.train_key(config),
+        "owner": this_process(),
+        "error": None,
+        "config": config.to_dict(),
+    }
+    write_text(run.config, config.to_yaml())
+    write_json(run.manifest, manifest)
+    StatusFile(run.status, total=100, unit="steps").write(40, force=True, last_metric=1.5)
+    try:
+        _misbehave(config, "train")
+    except ValueError as error:
+        failed = {"state": "failed", "error": {"message": str(error), "last_lines": []}}
+        write_json(run.manifest, manifest | failed)
+        raise
+    write_json(run.manifest, manifest | {"state": "complete", "owner": None})
+    return 0
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    run = RunDirectory(given.model_path)
+    stored = validate_config(read_yaml(run.config), source="stored")
+    config = stored.with_values(parse_settings(given.set))
+    _misbehave(config, "evaluate")
+    write_json(run.evaluation.metrics, {"evaluate_key": keys.evaluate_key(config)})
+    return 0
+
+
+def _analyze(given: argparse.Namespace) -> int:
+    runs = sorted(Path(given.runs_dir).glob("*/*/manifest.json"))
+    write_text(Path(given.runs_dir) / "runs_summary.csv", f"runs\n{len(runs)}\n")
+    sys.stdout.write(f"a table of {len(runs)} runs\n")
+    return 0
+
+
+def _config(given: argparse.Namespace, seed: int | None) -> Config:
+    return resolve_config(
+        Path(given.config),
+        profile=given.profile,
+        data=given.data,
+        flags={"train.seed": seed},
+        runs_dir=Path(given.runs_dir),
+        params_path="none" if seed is None else None,
+    ).config
+
+
+def _misbehave(config: Config, stage: str) -> None:
+    wish = config.run.notes
+    if wish == f"{stage} fails":
+        raise UserError("the data end too early")
+    if wish == f"{stage} breaks":
+        raise ValueError("learning broke")
+    if wish == f"{stage} crashes":
+        os.kill(os.getpid(), 9)
+    if wish == f"{stage} sleeps":
+        _sleep(30.0)
+
+
+def _sleep(seconds: float) -> None:
+    """Sleep as a stage works: looking up now and then, leaving when asked or orphaned."""
+    until = time.monotonic() + seconds
+    with StopRequest() as stop:
+        while time.monotonic() < until:
+            time.sleep(0.02)
+            if stop.requested:
+                raise stop.interruption("stopped with a checkpoint")
+
+
+def write_config(folder: Path, name: str, **settings: Any) -> Path:
+    """Write a small config of a name; keyword `env__fee_rate=0.1` sets `env.fee_rate`."""
+    content: dict[str, dict[str, Any]] = {"env": {"base_spread_bps": 8.0}}
+    content["run"] = {"short_name": name}
+    for key, value in settings.items():
+        section, _, field = key.partition("__")
+        content.setdefault(section, {})[field] = value
+    path = folder / f"{name}.yaml"
+    lines = [f"{section}: {fields}" for section, fields in content.items()]
+    write_text(path, "\n".join(lines) + "\n")
+    load_config(path)
+    return path

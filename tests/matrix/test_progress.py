@@ -1,0 +1,90 @@
+"""Time left, and how far a matrix is."""
+
+import pytest
+
+from makerlab.matrix.options import STAGES
+from makerlab.matrix.plan import Node, Work, build_graph
+from makerlab.matrix.progress import Progress, Snapshot, UnderWay, take_snapshot
+from makerlab.matrix.scheduler import Result
+
+WEIGHTS = {"tune": 4.0, "train": 2.0, "evaluate": 1.0}
+
+
+def snapshot(
+    graph: dict[Work, Node],
+    results: dict[Work, Result],
+    running: list[UnderWay] | None = None,
+    jobs: int = 2,
+) -> Snapshot:
+    """Sum up with fixed weights."""
+    return take_snapshot(
+        graph, results, running or [], weight=lambda work: WEIGHTS[work.stage], jobs=jobs
+    )
+
+
+def progress(fraction: float, seconds_left: float | None) -> Progress:
+    """Return progress of a stage of 100 steps."""
+    return Progress(round(100 * fraction), 100, "steps", fraction, 5.0, seconds_left, None, 0.0)
+
+
+def test_nothing_is_promised_before_anything_was_seen() -> None:
+    graph = build_graph(["a"], (0,), STAGES)
+    before = snapshot(graph, {})
+    assert before.seconds_left is None
+    assert (before.fraction, before.finished, before.total) == (0.0, 0, 3)
+
+
+def test_a_chain_takes_as_long_as_its_links_however_many_places() -> None:
+    graph = build_graph(["a"], (0,), STAGES)
+    results = {Work("tune", "a"): Result("done", 40.0)}
+    for jobs in (1, 8):
+        assert snapshot(graph, results, jobs=jobs).seconds_left == pytest.approx(30.0)
+
+
+def test_independent_work_is_shared_by_the_places() -> None:
+    graph = build_graph(["a"], (0, 1, 2, 3, 4), ("train",))
+    results = {Work("train", "a", 0): Result("done", 10.0)}
+    assert snapshot(graph, results, jobs=1).seconds_left == pytest.approx(40.0)
+    assert snapshot(graph, results, jobs=2).seconds_left == pytest.approx(20.0)
+    assert snapshot(graph, results, jobs=3).seconds_left == pytest.approx(20.0)
+    assert snapshot(graph, results, jobs=4).seconds_left == pytest.approx(10.0)
+
+
+def test_a_running_job_says_itself_how_long_it_takes() -> None:
+    graph = build_graph(["a"], (0, 1), ("train",))
+    running = [UnderWay(Work("train", "a", 0), 5.0, progress(0.25, 30.0))]
+    found = snapshot(graph, {}, running, jobs=1)
+    assert found.seconds_left == pytest.approx(30.0 + 40.0)
+    assert found.fraction == pytest.approx(0.125)
+
+
+def test_a_stage_has_its_own_speed_once_seen() -> None:
+    graph = build_graph(["a"], (0, 1), ("train", "evaluate"))
+    results = {
+        Work("train", "a", 0): Result("done", 20.0),
+        Work("evaluate", "a", 0): Result("done", 3.0),
+    }
+    assert snapshot(graph, results).seconds_left == pytest.approx(23.0)
+
+
+def test_work_that_was_present_counts_as_done_but_not_as_fast() -> None:
+    graph = build_graph(["a", "b"], (0,), ("tune",))
+    results = {Work("tune", "a"): Result("present")}
+    found = snapshot(graph, results)
+    assert (found.fraction, found.finished, found.seconds_left) == (0.5, 1, None)
+
+
+def test_a_finished_matrix_has_no_time_left() -> None:
+    graph = build_graph(["a"], (0,), ("tune",))
+    found = snapshot(graph, {Work("tune", "a"): Result("done", 9.0)})
+    assert (found.fraction, found.seconds_left) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "speed"), [(812.4, "812/s"), (0.01, "36/h"), (0.0, "25 of 100 steps, 30 s")]
+)
+def test_progress_reads_as_people_say_it(per_second: float, speed: str) -> None:
+    sentence = Progress(25, 100, "steps", 0.25, per_second, 30.0, None, 0.0).sentence()
+    assert sentence.startswith("25%, 25 of 100 steps")
+    assert speed in sentence
+    assert sentence.endswith("30 s left")

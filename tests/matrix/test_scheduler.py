@@ -1,0 +1,209 @@
+"""Order, limits and isolation of scheduled work."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from makerlab.errors import UserError
+from makerlab.matrix.launcher import Job, Outcome
+from makerlab.matrix.options import STAGES
+from makerlab.matrix.plan import Work, build_graph
+from makerlab.matrix.scheduler import Result, Running, Scheduler
+
+
+@dataclass
+class Clockwork:
+    """Launcher, workshop, observer and stop in one: a job lasts a few polls of a made-up clock."""
+
+    lasts: dict[str, int] = field(default_factory=dict)
+    status: dict[str, int] = field(default_factory=dict)
+    present: frozenset[str] = frozenset()
+    impossible: frozenset[str] = frozenset()
+    useless: frozenset[str] = frozenset()
+    key: str | None = None
+    stop_after: int | None = None
+    interrupt_after: int | None = None
+
+    requested: bool = field(default=False, init=False)
+    time: int = field(default=0, init=False)
+    order: list[str] = field(default_factory=list, init=False)
+    running: dict[str, int] = field(default_factory=dict, init=False)
+    most: int = field(default=0, init=False)
+    cancelled: list[tuple[str, bool]] = field(default_factory=list, init=False)
+    busy: list[tuple[int, int]] = field(default_factory=list, init=False)
+
+    def job(self, work: Work) -> Job | None:
+        """Return a job, or say that the result is there, or that it can't be."""
+        if str(work) in self.impossible:
+            raise UserError("can't be done")
+        if str(work) in self.present:
+            return None
+        return Job(str(work), (), key=self.key or str(work))
+
+    def check(self, work: Work) -> str | None:
+        """Find fault with useless results."""
+        return "left nothing" if str(work) in self.useless else None
+
+    def failure(self, work: Work, job: Job, outcome: Outcome) -> tuple[str, ...]:
+        """Tell the exit status."""
+        return (f"exit status {outcome.status}",)
+
+    def submit(self, job: Job) -> str:
+        """Start a job."""
+        self.order.append(job.name)
+        self.running[job.name] = self.time + self.lasts.get(job.name, 1)
+        self.most = max(self.most, len(self.running))
+        return job.name
+
+    def poll(self, handle: str) -> Outcome | None:
+        """End a job when its time has come."""
+        if self.time < self.running[handle]:
+            return None
+        del self.running[handle]
+        return Outcome(self.status.get(handle, 0))
+
+    def cancel(self, handle: str, *, kill: bool = False) -> None:
+        """End a job at the next poll, as a stage that saves its state."""
+        self.cancelled.append((handle, kill))
+        self.running[handle] = self.time
+        self.status[handle] = 143
+
+    def started(self, running: Running) -> None:
+        """Nothing to see."""
+
+    def finished(self, work: Work, result: Result) -> None:
+        """Nothing to see."""
+
+    def tick(self, running: list[Running], results: dict[Work, Result]) -> None:
+        """Remember how busy it was."""
+        self.busy.append((self.time, len(running)))
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += 1
+        self.requested = self.stop_after is not None and self.time >= self.stop_after
+        if self.interrupt_after is not None and self.time >= self.interrupt_after:
+            raise KeyboardInterrupt
+
+
+def schedule(clockwork: Clockwork, *, names: str = "ab", jobs: int = 2) -> dict[str, Result]:
+    """Run configs with two seeds each; returns the results by the work's name."""
+    graph = build_graph(list(names), (0, 1), STAGES)
+    scheduler = Scheduler(
+        graph,
+        clockwork,
+        clockwork,
+        clockwork,
+        clockwork,
+        jobs,
+        clock=lambda: float(clockwork.time),
+        sleep=clockwork.sleep,
+    )
+    return {str(work): result for work, result in scheduler.run().items()}
+
+
+def states(results: dict[str, Result]) -> dict[str, str]:
+    """Return the states alone."""
+    return {name: result.state for name, result in results.items()}
+
+
+def test_what_is_begun_is_finished_before_anything_new_begins() -> None:
+    clockwork = Clockwork()
+    schedule(clockwork, jobs=1)
+    assert clockwork.order == [
+        f"{name} {stage}"
+        for name in "ab"
+        for stage in (
+            "tune",
+            "seed 0 train",
+            "seed 0 evaluate",
+            "seed 1 train",
+            "seed 1 evaluate",
+        )
+    ]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3, 50])
+def test_no_more_jobs_run_at_once_than_asked_for_and_all_get_done(jobs: int) -> None:
+    clockwork = Clockwork(lasts={"a tune": 3, "b seed 0 train": 4})
+    results = schedule(clockwork, names="abcd", jobs=jobs)
+    assert clockwork.most <= jobs
+    assert len(clockwork.order) == len(set(clockwork.order)) == 20
+    assert all(result.state == "done" for result in results.values())
+
+
+def test_a_slow_tuning_leaves_the_other_place_busy_with_later_work() -> None:
+    clockwork = Clockwork(lasts={"a tune": 5})
+    schedule(clockwork, jobs=2)
+    assert clockwork.order.index("b seed 1 evaluate") < clockwork.order.index("a seed 0 train")
+    assert all((time, 2) in clockwork.busy for time in range(5))
+
+
+def test_a_failure_blocks_what_needs_it_and_nothing_else() -> None:
+    clockwork = Clockwork(status={"a seed 0 train": 1})
+    results = schedule(clockwork)
+    assert results["a seed 0 train"] == Result("failed", 1.0, ("exit status 1",))
+    assert results["a seed 0 evaluate"] == Result("blocked", lines=("needs a seed 0 train",))
+    others = [name for name in results if not name.startswith("a seed 0")]
+    assert len(others) == 8
+    assert all(results[name].state == "done" for name in others)
+
+
+def test_a_failed_tuning_blocks_both_levels_below_it() -> None:
+    results = states(schedule(Clockwork(status={"a tune": -9})))
+    assert results["a tune"] == "failed"
+    below = {name: state for name, state in results.items() if name.startswith("a seed")}
+    assert set(below.values()) == {"blocked"}
+    assert results["b seed 1 evaluate"] == "done"
+
+
+def test_work_whose_result_is_there_starts_no_job() -> None:
+    clockwork = Clockwork(present=frozenset({"a tune", "a seed 0 train", "b tune"}))
+    results = states(schedule(clockwork))
+    assert results["a tune"] == results["a seed 0 train"] == "present"
+    assert "a tune" not in clockwork.order
+    assert results["a seed 0 evaluate"] == "done"
+
+
+def test_a_finished_matrix_starts_nothing_and_never_waits() -> None:
+    graph = [f"{n} {s}" for n in "ab" for s in ("tune", "seed 0 train", "seed 1 train")]
+    graph += [f"{n} seed {s} evaluate" for n in "ab" for s in (0, 1)]
+    clockwork = Clockwork(present=frozenset(graph))
+    assert set(states(schedule(clockwork)).values()) == {"present"}
+    assert (clockwork.order, clockwork.time) == ([], 0)
+
+
+def test_work_that_cannot_be_started_has_failed() -> None:
+    results = schedule(Clockwork(impossible=frozenset({"a seed 1 train"})))
+    assert results["a seed 1 train"].reason == "can't be done"
+    assert results["a seed 1 evaluate"].state == "blocked"
+    assert results["a seed 0 evaluate"].state == "done"
+
+
+def test_exit_code_zero_without_the_result_is_a_failure() -> None:
+    results = schedule(Clockwork(useless=frozenset({"b tune"})))
+    assert results["b tune"].reason == "left nothing"
+    assert results["b seed 0 train"].state == "blocked"
+
+
+def test_jobs_that_write_the_same_files_never_run_at_once() -> None:
+    clockwork = Clockwork(key="same")
+    results = schedule(clockwork, jobs=4)
+    assert clockwork.most == 1
+    assert all(result.state == "done" for result in results.values())
+
+
+def test_a_stop_asks_running_jobs_to_leave_and_starts_no_more() -> None:
+    lasts = {"a tune": 100, "b tune": 100}
+    clockwork = Clockwork(lasts=lasts, stop_after=3)
+    results = schedule(clockwork)
+    assert clockwork.cancelled == [("a tune", False), ("b tune", False)]
+    assert clockwork.order == ["a tune", "b tune"]
+    assert set(states(results).values()) == {"interrupted"}
+
+
+def test_a_second_ctrl_c_kills() -> None:
+    clockwork = Clockwork(lasts={"a tune": 100, "b tune": 100}, interrupt_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        schedule(clockwork)
+    assert clockwork.cancelled == [("a tune", True), ("b tune", True)]
