@@ -321,7 +321,7 @@ class SyntheticSettings(Settings):
         description="Share of the variance of a bar's return that is a passing deviation from the "
         "lasting price; 0 is a market in which no maker earns.",
     )
-    reversion_half_life: PositiveFloat = Field(
+    reversion_half_life: Annotated[float, Field(ge=0.1, le=10_000.0)] = Field(
         2.0, description="Bars after which half of a passing deviation is gone."
     )
     pressure_half_life: PositiveFloat = Field(
@@ -341,9 +341,9 @@ class SyntheticSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "SyntheticSettings":
-        if self.pressure_half_life >= self.reversion_half_life:
+        if self.pressure_half_life > 0.5 * self.reversion_half_life:
             raise ValueError(
-                f"pressure_half_life {self.pressure_half_life:g} is not below "
+                f"pressure_half_life {self.pressure_half_life:g} is above half of "
                 f"reversion_half_life {self.reversion_half_life:g}: a deviation has to build up "
                 "faster than it dies out"
             )
