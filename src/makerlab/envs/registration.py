@@ -1,4 +1,4 @@
-"""Names the environments to Gymnasium; loaded as its plug-in, so it imports little."""
+"""Names the environments to Gymnasium, which since 1.0 loads no plug-ins by itself."""
 
 import gymnasium
 
