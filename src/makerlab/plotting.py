@@ -1,0 +1,159 @@
+"""The shared look of all pictures, and the pictures of one evaluation.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; dashes and marker shapes say the
+same once more, so that a print in black and white can be read.
+"""
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from makerlab.files import write_atomically
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Curve = tuple[Integers, Floats]
+
+BLACK, GREY = "#000000", "#767676"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+_DASHES: tuple[Any, ...] = (
+    (0, (6, 2)),
+    (0, (1, 1.5)),
+    (0, (6, 1.5, 1, 1.5)),
+    (0, (3, 1.5)),
+    (0, (9, 2, 3, 2)),
+    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
+    (0, (12, 3)),
+)
+
+_LOOK: Any = {
+    "font.size": 9.0,
+    "axes.labelsize": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "savefig.dpi": 130,
+}
+_INCHES = (9.0, 4.8)
+_WIDE = 110
+"""Characters of the subtitle's font that fit into the width."""
+
+
+@contextmanager
+def picture(path: Path, *, title: str, subtitle: str) -> Iterator[Axes]:
+    """Yield axes to draw on, then write the PNG atomically; nothing is written on failure."""
+    with matplotlib.rc_context(_LOOK):
+        figure = Figure(figsize=_INCHES, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        yield axes
+        lines = [line for part in subtitle.splitlines() for line in textwrap.wrap(part, _WIDE)]
+        figure.suptitle(_wrapped(title, 85), x=0.01, ha="left", fontweight="bold", fontsize=11)
+        axes.set_title("\n".join(lines), loc="left", fontsize=8.5, color="#444444")
+        # Without the Software entry the bytes depend on the drawing alone.
+        metadata = {"Software": None}
+        write_atomically(path, lambda file: figure.savefig(file, format="png", metadata=metadata))
+
+
+def legend_outside(axes: Axes, **options: Any) -> None:
+    """Put the legend to the right of the axes, where it hides nothing."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, **options)
+
+
+def equity_plot(path: Path, curves: Mapping[str, Curve], *, title: str, subtitle: str) -> None:
+    """Draw equity over time, the learned policy (the first curve) bold above its baselines.
+
+    `curves` maps names to (open times in ms UTC, equity in currency), both of shape (steps,). The
+    legend gives each curve's last value minus its first. Lines break where bars are missing.
+    """
+    with picture(path, title=title, subtitle=subtitle) as axes:
+        for number, (name, (timestamps_ms, equity)) in enumerate(curves.items()):
+            gain = f"{equity[-1] - equity[0]:+,.4g}" if len(equity) else "nothing"
+            times, values = _with_breaks(timestamps_ms, equity)
+            axes.plot(times, values, label=f"{name}  {gain}", **_line(number, len(times)))
+        axes.set_ylabel("Equity (quote currency)")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        _time_axis(axes)
+        legend_outside(axes, title="Policy, gain over the span", alignment="left", handlelength=4.0)
+
+
+def inventory_plot(
+    path: Path,
+    timestamps_ms: Integers,
+    inventory: Floats,
+    *,
+    title: str,
+    subtitle: str,
+    limit: float | None = None,
+) -> None:
+    """Draw the position over time in base units, (steps,), between its limits if given."""
+    with picture(path, title=title, subtitle=subtitle) as axes:
+        times, values = _with_breaks(timestamps_ms, inventory)
+        axes.plot(
+            times, values, color=COLOURS[0], linewidth=0.9, drawstyle="steps-post", label="position"
+        )
+        axes.axhline(0.0, color=GREY, linewidth=0.8)
+        for side, bound in (("limit", limit), (None, None if limit is None else -limit)):
+            if bound is not None:
+                axes.axhline(bound, color=COLOURS[1], linewidth=1.2, linestyle="--", label=side)
+        axes.set_ylabel("Position (base units)")
+        _time_axis(axes)
+        legend_outside(axes)
+
+
+def _line(number: int, points: int) -> dict[str, Any]:
+    """Return a curve's style: noise hides dashes, so sparse markers repeat what they say."""
+    if number == 0:
+        return {"color": BLACK, "linewidth": 2.2, "zorder": 5}
+    every = max(points // 12, 1)
+    return {
+        "color": COLOURS[(number - 1) % (len(COLOURS) - 1)],
+        "linewidth": 1.0,
+        "linestyle": _DASHES[(number - 1) % len(_DASHES)],
+        "marker": MARKERS[(number - 1) % len(MARKERS)],
+        "markersize": 4.5,
+        "markerfacecolor": "white",
+        "markevery": (number * every // 7, every),
+    }
+
+
+def _with_breaks(timestamps_ms: Integers, values: Floats) -> tuple[npt.NDArray[Any], Floats]:
+    """Return times and values with a NaN wherever bars are missing."""
+    steps = np.diff(timestamps_ms)
+    usual = np.median(steps) if len(steps) else 0
+    breaks = np.flatnonzero(steps > 1.5 * usual) + 1
+    times = np.insert(timestamps_ms, breaks, timestamps_ms[breaks - 1] + 1)
+    return times.astype("datetime64[ms]"), np.insert(values.astype(np.float64), breaks, np.nan)
+
+
+def _time_axis(axes: Axes) -> None:
+    # Matplotlib's dates are UTC unless told otherwise, but a user's matplotlibrc may tell.
+    locator: Any = AutoDateLocator(maxticks=9, tz=UTC)  # type: ignore[no-untyped-call]
+    formatter: Any = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(formatter)
+    axes.set_xlabel("Time (UTC)")
+    axes.margins(x=0.01)
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(text, width))
