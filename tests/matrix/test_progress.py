@@ -1,11 +1,23 @@
 """Time left, and how far a matrix is."""
 
-import pytest
+import time
+from pathlib import Path
 
-from makerlab.matrix.options import STAGES
-from makerlab.matrix.plan import Node, Work, build_graph
-from makerlab.matrix.progress import Progress, Snapshot, UnderWay, take_snapshot
+import pytest
+from tests.matrix.fake_stages import write_config
+
+from makerlab.matrix.ledger import Ledger
+from makerlab.matrix.options import STAGES, MatrixOptions
+from makerlab.matrix.plan import Node, Work, build_graph, load_experiment
+from makerlab.matrix.progress import (
+    Progress,
+    Snapshot,
+    UnderWay,
+    read_progress,
+    take_snapshot,
+)
 from makerlab.matrix.scheduler import Result
+from makerlab.runs.progress import StatusFile
 
 WEIGHTS = {"tune": 4.0, "train": 2.0, "evaluate": 1.0}
 
@@ -88,3 +100,22 @@ def test_progress_reads_as_people_say_it(per_second: float, speed: str) -> None:
     assert sentence.startswith("25%, 25 of 100 steps")
     assert speed in sentence
     assert sentence.endswith("30 s left")
+
+
+def test_a_study_has_its_chosen_parameters_still_to_score_again(tmp_path: Path) -> None:
+    """Three trials of 60 s each are written down; 30 s later one and two rescorings are left."""
+    settings = {"tune__n_trials": 4, "tune__rescore_seeds": 2}
+    path = write_config(tmp_path, "first", **settings)
+    options = MatrixOptions(runs_dir=tmp_path / "runs", profile="")
+    ledger = Ledger(options, [load_experiment(path, options)])
+    assert read_progress(ledger, Work("tune", "first")) is None
+    clock = iter([time.time() - 210.0, time.time() - 210.0, time.time() - 30.0])
+    status = StatusFile(
+        ledger.tuning("first").status, total=4, unit="trials", clock=lambda: next(clock)
+    )
+    status.write(0, force=True, best=None)
+    status.write(3, force=True, best=1.25)
+    found = read_progress(ledger, Work("tune", "first"))
+    assert found is not None
+    assert (found.done, found.total, found.fraction, found.metric) == (3, 4, 0.5, 1.25)
+    assert found.seconds_left == pytest.approx(3 * 60.0 - 30.0, rel=0.05)

@@ -1,6 +1,7 @@
 """How far a matrix is: progress of running stages, and an estimate of the time left."""
 
 import heapq
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,26 +43,28 @@ def read_progress(ledger: Ledger, work: Work) -> Progress | None:
     """Return what a tune or train stage last wrote about itself, None when it wrote nothing."""
     if work.stage == "tune":
         record = read_status(ledger.tuning(work.config_name).status)
-        metric = "best"
-    elif work.stage == "train":
-        run = ledger.run_of(work)
-        record = None if run is None else read_status(run.directory.status)
-        metric = "last_metric"
-    else:
-        return None
-    return None if record is None else _progress(record, metric)
+        # After its trials a study trains the chosen parameters again, about as long each time.
+        more = ledger.experiments[work.config_name].config.tune.rescore_seeds
+        return None if record is None else _progress(record, "best", more=more)
+    run = ledger.run_of(work) if work.stage == "train" else None
+    record = None if run is None else read_status(run.directory.status)
+    return None if record is None else _progress(record, "last_metric")
 
 
-def _progress(record: dict[str, Any], metric: str) -> Progress:
-    steps = record.get("steps_done"), record.get("steps_total")
-    done, total = steps if all(steps) else (record["done"], record["total"])
+def _progress(record: dict[str, Any], metric: str, *, more: int = 0) -> Progress:
+    """Read a status record; `more` units of work follow those that it counts."""
+    done, total, per_second = record["done"], record["total"] + more, record["per_second"]
+    left = None
+    if per_second > 0:
+        # A study writes once per trial, so the record may be minutes old.
+        left = max((total - done) / per_second - (time.time() - record["updated"]), 0.0)
     return Progress(
-        done=record["done"],
+        done=done,
         total=record["total"],
         unit=record["unit"],
-        fraction=min(1.0, done / total) if total else 0.0,
-        per_second=record["per_second"],
-        seconds_left=record["seconds_left"],
+        fraction=min(1.0, done / total),
+        per_second=per_second,
+        seconds_left=left,
         metric=record.get(metric),
         updated=record["updated"],
     )
