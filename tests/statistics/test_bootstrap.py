@@ -1,0 +1,73 @@
+"""Intervals: reproducible, honest about what they don't know, right as often as they say."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from makerlab.statistics.bootstrap import (
+    UNDEFINED,
+    Estimate,
+    mean_interval,
+    percentile_interval,
+    resample_weights,
+)
+
+
+def test_a_resample_draws_as_many_episodes_as_there_are() -> None:
+    weights = resample_weights(7, samples=500, seed=3)
+    assert weights.shape == (500, 7)
+    assert (weights.sum(axis=1) == 7).all() and (weights >= 0).all()
+    assert weights.mean(axis=0) == pytest.approx(np.ones(7), abs=0.15)
+
+
+def test_the_same_seed_gives_the_same_resamples() -> None:
+    first, again, other = (resample_weights(5, samples=50, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_percentiles_bound_the_confidence_asked_for() -> None:
+    resampled = np.arange(1001.0)
+    estimate = percentile_interval(500.0, resampled, episodes=9, confidence=0.9)
+    assert estimate == pytest.approx((500.0, 50.0, 950.0))
+
+
+def test_an_undefined_value_has_no_interval() -> None:
+    assert percentile_interval(np.nan, np.ones(10), episodes=5, confidence=0.95) == UNDEFINED
+
+
+def test_one_episode_gives_a_value_without_bounds() -> None:
+    found = percentile_interval(3.0, np.full(10, 3.0), episodes=1, confidence=0.95)
+    assert found == Estimate(3.0, None, None)
+
+
+@pytest.mark.parametrize(("undefined", "bounded"), [(0, True), (10, True), (11, False)])
+def test_bounds_need_nine_resamples_in_ten(undefined: int, bounded: bool) -> None:
+    resampled = np.ones(100)
+    resampled[:undefined] = np.nan
+    found = percentile_interval(1.0, resampled, episodes=5, confidence=0.95)
+    assert (found.low is not None) == bounded
+
+
+def test_a_mean_over_seeds_has_students_interval() -> None:
+    values = [3.0, 5.0, 4.0, 9.0]
+    expected = stats.t.interval(0.9, 3, np.mean(values), stats.sem(values))
+    found = mean_interval(values, confidence=0.9)
+    assert found.value == pytest.approx(5.25)
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_no_seed_or_one_seed_gives_no_bounds() -> None:
+    assert mean_interval([]) == UNDEFINED
+    assert mean_interval([2.5]) == Estimate(2.5, None, None)
+
+
+def test_three_seeds_hold_the_truth_as_often_as_they_say() -> None:
+    samples = np.random.default_rng(5).normal(7.0, 3.0, (2000, 3))
+    found = [mean_interval(row) for row in samples]
+    hits = [e.low <= 7.0 <= e.high for e in found if e.low is not None and e.high is not None]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.015)
+
+
+def test_an_estimate_is_written_as_three_plain_values() -> None:
+    assert Estimate(1.0, None, None).to_dict() == {"value": 1.0, "low": None, "high": None}
