@@ -155,6 +155,11 @@ class TrainSettings(Settings):
         "sb3",
         description="Who computes it: the fast learner, or Stable-Baselines3 as the reference.",
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Precision of the factors in the fast learner's large products; bfloat16 needs "
+        "a processor that has it, and changes nothing elsewhere.",
+    )
     total_timesteps: PositiveInt = Field(300_000, description="Environment steps of a run.")
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         3e-4, description="Adam's step size for actor, critics and entropy coefficient."

@@ -9,13 +9,15 @@ Hidden activations have shape (K, batch, width). Outputs are few, so they are ke
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 Sizes = tuple[int, ...]
+_MKLDNN: Any = torch.backends.mkldnn
 _relu_backward = torch.ops.aten.threshold_backward.grad_input
 
 
@@ -25,6 +27,32 @@ class Layer(NamedTuple):
     weight: Tensor  # (K, outputs, inputs)
     weight_transposed: Tensor  # (K, inputs, outputs)
     bias: Tensor  # (K, 1, outputs), of the last layer (K, outputs, 1)
+    rounded: bool  # whether its large products round their factors to bfloat16
+
+
+class _Factors:
+    """While entered, torch's products on the CPU round single-precision factors to bfloat16."""
+
+    def __enter__(self) -> None:
+        self._before = _MKLDNN.matmul.fp32_precision
+        _MKLDNN.matmul.fp32_precision = "bf16"
+
+    def __exit__(self, *_: object) -> None:
+        _MKLDNN.matmul.fp32_precision = self._before
+
+
+_ROUNDED = _Factors()
+_EXACT: AbstractContextManager[None] = nullcontext()
+
+
+def _factors(rounded: bool) -> AbstractContextManager[None]:
+    return _ROUNDED if rounded else _EXACT
+
+
+def can_round() -> bool:
+    """Return whether torch and the processor multiply in bfloat16 faster than in float32."""
+    supported = hasattr(_MKLDNN, "matmul")
+    return supported and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def parameter_count(networks: int, sizes: Sizes) -> int:
@@ -32,8 +60,12 @@ def parameter_count(networks: int, sizes: Sizes) -> int:
     return networks * sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
 
 
-def layers_of(flat: Tensor, networks: int, sizes: Sizes) -> list[Layer]:
-    """Return a flat tensor's views, layer by layer: all K weights, then all K biases."""
+def layers_of(flat: Tensor, networks: int, sizes: Sizes, *, rounded: bool = False) -> list[Layer]:
+    """Return a flat tensor's views, layer by layer: all K weights, then all K biases.
+
+    `rounded` lets products between hidden layers, which are nearly all the work, round their
+    factors to bfloat16; sums, results, observations and outputs stay in single precision.
+    """
     layers = []
     position = 0
     for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
@@ -42,7 +74,7 @@ def layers_of(flat: Tensor, networks: int, sizes: Sizes) -> list[Layer]:
         weight = flat[position:middle].view(networks, outputs, inputs)
         last = number == len(sizes) - 1
         bias = flat[middle:end].view((networks, outputs, 1) if last else (networks, 1, outputs))
-        layers.append(Layer(weight, weight.mT, bias))
+        layers.append(Layer(weight, weight.mT, bias, rounded and number > 1 and not last))
         position = end
     return layers
 
@@ -69,7 +101,8 @@ class Activations(NamedTuple):
 def forward(layers: Sequence[Layer], inputs: Tensor, result: Activations) -> None:
     """Fill the activations for inputs of shape (K, batch, inputs)."""
     for layer, hidden in zip(layers, result.hidden, strict=False):
-        torch.baddbmm(layer.bias, inputs, layer.weight_transposed, out=hidden)
+        with _factors(layer.rounded):
+            torch.baddbmm(layer.bias, inputs, layer.weight_transposed, out=hidden)
         hidden.relu_()
         inputs = hidden
     last = layers[-1]
@@ -90,7 +123,8 @@ def backward(
     _delta_below_output(layers, activations, deltas)
     for number in reversed(range(len(deltas.hidden))):
         delta = deltas.hidden[number]
-        torch.bmm(delta.mT, below[number], out=gradients[number].weight)
+        with _factors(gradients[number].rounded):
+            torch.bmm(delta.mT, below[number], out=gradients[number].weight)
         torch.sum(delta, 1, keepdim=True, out=gradients[number].bias)
         if number > 0:
             _delta_below(layers[number], delta, below[number], deltas.hidden[number - 1])
@@ -106,7 +140,7 @@ def backward_to_inputs(
     """Fill gradients with respect to some inputs, shape (K, columns, batch).
 
     `columns` are those inputs' columns of the first layer's weight, transposed: (K, columns,
-    width). The parameters' gradients aren't computed.
+    width), contiguous. The parameters' gradients aren't computed.
     """
     _delta_below_output(layers, activations, deltas)
     for number in reversed(range(1, len(deltas.hidden))):
@@ -127,5 +161,6 @@ def _delta_below_output(
 
 
 def _delta_below(layer: Layer, delta: Tensor, hidden: Tensor, result: Tensor) -> None:
-    torch.bmm(delta, layer.weight, out=result)
+    with _factors(layer.rounded):
+        torch.bmm(delta, layer.weight, out=result)
     _relu_backward(result, hidden, 0, grad_input=result)

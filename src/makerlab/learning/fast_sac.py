@@ -21,7 +21,7 @@ from makerlab.learning.fast_exchange import (
     stock_model,
     take_from_stock,
 )
-from makerlab.learning.fast_networks import Activations, forward
+from makerlab.learning.fast_networks import Activations, can_round, forward
 from makerlab.learning.fast_replay import Replay
 from makerlab.learning.fast_update import LOG_STD_BOUNDS, Losses, SacUpdate, Shape
 from makerlab.learning.model_file import write_model
@@ -48,6 +48,7 @@ class FastSacLearner:
             gamma=settings.gamma,
             tau=settings.tau,
             device=device,
+            rounded=settings.precision == "bfloat16" and device == "cpu" and can_round(),
         )
         take_from_stock(self._update, self._stock)
         self._replay = Replay(settings.buffer_size, shape, batch_size=settings.batch_size)
@@ -95,7 +96,12 @@ class FastSacLearner:
         if self._steps <= self._settings.learning_starts:
             return {}
         count = self._settings.gradient_steps
-        losses = [self._gradient_step() for _ in range(count)]
+        # Moments of silent units decay into denormal numbers, which processors handle slowly.
+        torch.set_flush_denormal(True)
+        try:
+            losses = [self._gradient_step() for _ in range(count)]
+        finally:
+            torch.set_flush_denormal(False)
         self._updates += count
         if count == 1:
             return losses[0]._asdict()

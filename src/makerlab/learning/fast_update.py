@@ -15,6 +15,7 @@ from torch import Tensor
 
 from makerlab.learning.fast_networks import (
     Activations,
+    Layer,
     Sizes,
     backward,
     backward_to_inputs,
@@ -128,8 +129,9 @@ class SacUpdate:
         tau: float,
         device: str,
         dtype: torch.dtype = torch.float32,
+        rounded: bool = False,
     ) -> None:
-        """Allocate everything, all parameters zero."""
+        """Allocate everything, all parameters zero; `rounded` as in `layers_of`."""
         self.shape = shape
         like = torch.empty(0, device=device, dtype=dtype)
         self._batch_size, self._gamma, self._tau = batch_size, gamma, tau
@@ -144,19 +146,27 @@ class SacUpdate:
         self.rows = like.new_zeros(2 * batch_size, shape.row)
         # One standard normal number per action of either half.
         self.noise = like.new_zeros(shape.actions, 2 * batch_size)
-        self._view_parameters(actor_size)
+        self._view_parameters(actor_size, rounded)
         self._view_rows()
         self._allocate(like)
 
-    def _view_parameters(self, actor_size: int) -> None:
-        shape = self.shape
-        self.actor_layers = layers_of(self.actor.parameters[:actor_size], 1, shape.actor)
-        self.actor_gradients = layers_of(self.actor.gradients[:actor_size], 1, shape.actor)
-        self.critic_layers = layers_of(self.critics.parameters, CRITICS, shape.critic)
-        self.critic_gradients = layers_of(self.critics.gradients, CRITICS, shape.critic)
-        self.target_layers = layers_of(self.targets, CRITICS, shape.critic)
-        self._action_columns = self.critic_layers[0].weight_transposed[:, shape.observations :]
-        self._log_ent_gradient = self.actor.gradients[-1:]
+    def _view_parameters(self, actor_size: int, rounded: bool) -> None:
+        shape, actor, critics = self.shape, self.actor, self.critics
+
+        def actor_layers(flat: Tensor) -> list[Layer]:
+            return layers_of(flat[:actor_size], 1, shape.actor, rounded=rounded)
+
+        def critic_layers(flat: Tensor) -> list[Layer]:
+            return layers_of(flat, CRITICS, shape.critic, rounded=rounded)
+
+        self.actor_layers = actor_layers(actor.parameters)
+        self.actor_gradients = actor_layers(actor.gradients)
+        self.critic_layers = critic_layers(critics.parameters)
+        self.critic_gradients = critic_layers(critics.gradients)
+        self.target_layers = critic_layers(self.targets)
+        self._log_ent_gradient = actor.gradients[-1:]
+        self._action_weights = self.critic_layers[0].weight_transposed[:, shape.observations :]
+        self._action_columns = torch.zeros_like(self._action_weights.contiguous())
 
     def _view_rows(self) -> None:
         shape, batch, rows = self.shape, self._batch_size, self.rows
@@ -262,6 +272,7 @@ class SacUpdate:
         torch.le(first, second, out=self._is_first)
         torch.where(self._is_first, self._share, self._zero, out=delta[0, 0])
         torch.sub(self._share, delta[0, 0], out=delta[1, 0])
+        self._action_columns.copy_(self._action_weights)
         backward_to_inputs(
             self.critic_layers,
             self._action_columns,
