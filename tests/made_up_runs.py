@@ -5,6 +5,7 @@ Their numbers come from a seed and from what a test asks for; nothing was traine
 """
 
 import json
+import platform
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ BASELINE_PROFITS: Mapping[str, Triple] = {
 }
 REAL_DATA = {"kind": "file", "path": "data/btcusdt_1m.csv", "sha256": "ab" * 32}
 SYNTHETIC_DATA = {"kind": "synthetic", "path": "runs/synthetic/7.parquet", "sha256": "cd" * 32}
-DEAD_OWNER = {"host": "", "boot_id": "none", "pid": 1, "started": 0.0}
+DEAD_OWNER = {"host": platform.node(), "boot_id": "none", "pid": 1, "started": 0.0}
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def made_up_config(run: MadeUpRun) -> dict[str, Any]:
 def made_up_manifest(run: MadeUpRun) -> dict[str, Any]:
     """Return what the train stage writes."""
     config = made_up_config(run)
-    key = f"{zlib.crc32(repr(run).encode()):08x}"
+    key = _key(run)
     ended = run.state == "complete"
     return {
         "state": run.state,
@@ -171,6 +172,10 @@ def made_up_manifest(run: MadeUpRun) -> dict[str, Any]:
     }
 
 
+def _key(run: MadeUpRun) -> str:
+    return f"{zlib.crc32(repr(run).encode()):08x}"
+
+
 def made_up_split(test_end: str = "2026-10-01T00:00:00Z") -> dict[str, Any]:
     """Return the manifest's record of the three segments."""
     return {
@@ -201,7 +206,7 @@ def made_up_metrics(run: MadeUpRun) -> dict[str, Any]:
     segments = {"train": run.valid, "valid": run.valid, "test": run.test}
     return {
         "evaluate_key": "evaluate-0",
-        "train_key": made_up_manifest(run)["train_key"],
+        "train_key": f"train-{_key(run)}",
         "model": "best_model.zip",
         "model_sha256": "ef" * 32,
         "cross_env": None,
@@ -217,9 +222,7 @@ def made_up_metrics(run: MadeUpRun) -> dict[str, Any]:
 
 
 def _segment(run: MadeUpRun, profit: Triple, generator: np.random.Generator) -> dict[str, Any]:
-    baselines = {
-        name: _metrics(run, value, generator) for name, value in run.baselines.items()
-    }
+    baselines = {name: _metrics(run, value, generator) for name, value in run.baselines.items()}
     return {
         **_metrics(run, profit, generator),
         "episodes": 20,
