@@ -1,0 +1,1 @@
+"""Reports over many runs: summary rows, honest rankings, tables per config, plots."""

@@ -1,0 +1,125 @@
+"""Configs over their seeds: means with Student t intervals, and what they prove.
+
+The unit is (algorithm, config file, settings); two runs with the same settings and seed are the
+same experiment, so only the newest of them counts.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from makerlab.report.ranking import RankingGroup, smaller_is_better
+from makerlab.report.records import SEGMENTS, RunRecord
+from makerlab.report.stored import HEADLINE, StoredSegment
+from makerlab.report.verdict import Verdict, verdict_on
+from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_interval
+
+
+@dataclass(frozen=True)
+class ConfigSummary:
+    """One config of a ranking group, its seeds taken together."""
+
+    label: str
+    algo: str
+    config_name: str
+    variant: str
+    runs: tuple[RunRecord, ...]
+    left_out: int
+    verdict: Verdict
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds, each counted once."""
+        return len(self.runs)
+
+    @property
+    def trials(self) -> int | None:
+        """Tuning trials behind the choice of the parameters; the most of any seed's run."""
+        known = [run.manifest.trials for run in self.runs if run.manifest is not None]
+        return max((trials for trials in known if trials is not None), default=None)
+
+    @property
+    def best_baseline(self) -> str:
+        """The baseline to beat, chosen on validation; several only if seeds disagree."""
+        names = {segment.best_baseline or "" for segment in self.segments("valid")}
+        return "/".join(sorted(names - {""}))
+
+    def segments(self, name: str) -> list[StoredSegment]:
+        """Return each seed's results on a segment."""
+        return [run.metrics.segment(name) for run in self.runs if run.metrics is not None]
+
+    def mean(self, column: str) -> Estimate:
+        """Return a summary column's mean over seeds with its t interval."""
+        return over_seeds([run.estimate(column) for run in self.runs])
+
+    @property
+    def baselines(self) -> list[str]:
+        """Names of all baselines."""
+        segments = [segment for name in SEGMENTS for segment in self.segments(name)]
+        return list(dict.fromkeys(name for segment in segments for name in segment.baselines))
+
+    def baseline(self, segment: str, name: str, metric: str = HEADLINE) -> Estimate:
+        """Return a baseline's metric: a closed-form maker does the same beside every seed, and
+        keeps its interval over episodes; where seeds differ it is their mean."""
+        found = [each.baseline(name, metric) for each in self.segments(segment)]
+        return found[0] if len(set(found)) == 1 else over_seeds(found)
+
+
+Standing = tuple[RankingGroup, Sequence[ConfigSummary]]
+"""A ranking group and its configs, best first."""
+
+
+def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
+    """Return mean and t interval of the values; undefined when one of them is."""
+    values = [estimate.value for estimate in estimates if estimate.value is not None]
+    return mean_interval(values) if len(values) == len(estimates) else UNDEFINED
+
+
+def config_summaries(group: RankingGroup) -> list[ConfigSummary]:
+    """Return the configs of a group, best mean of the sorting column first."""
+    members: dict[tuple[str, str, str], list[RunRecord]] = {}
+    for record in group.records:
+        key = (record.algo, record.config_name, record.variant or "")
+        members.setdefault(key, []).append(record)
+    label = _labels(members)
+    summaries = [_summary(label(key), key, runs) for key, runs in sorted(members.items())]
+    sign = 1.0 if smaller_is_better(group.sort_by) else -1.0
+    means = {id(each): each.mean(group.sort_by).value for each in summaries}
+
+    def place(summary: ConfigSummary) -> tuple[bool, float]:
+        value = means[id(summary)]
+        return (value is None, sign * (value or 0.0))
+
+    return sorted(summaries, key=place)
+
+
+def _labels(keys: Iterable[tuple[str, str, str]]) -> Callable[[tuple[str, str, str]], str]:
+    """Return what names a config shortly: its settings' hash only where the name is ambiguous."""
+    names: dict[tuple[str, str], int] = {}
+    algos = set()
+    for algo, name, _ in keys:
+        names[algo, name] = names.get((algo, name), 0) + 1
+        algos.add(algo)
+
+    def label(key: tuple[str, str, str]) -> str:
+        algo, name, variant = key
+        shown = f"{name}@{variant[:6]}" if names[algo, name] > 1 else name
+        return f"{algo} {shown}" if len(algos) > 1 else shown
+
+    return label
+
+
+def _summary(label: str, key: tuple[str, str, str], runs: Sequence[RunRecord]) -> ConfigSummary:
+    algo, name, variant = key
+    newest: dict[int | None, RunRecord] = {}
+    for record in sorted(runs, key=lambda record: record.name):
+        newest[record.seed] = record
+    kept = tuple(newest[seed] for seed in sorted(newest, key=lambda seed: (seed is None, seed)))
+    return ConfigSummary(
+        label=label,
+        algo=algo,
+        config_name=name,
+        variant=variant,
+        runs=kept,
+        left_out=len(runs) - len(kept),
+        verdict=verdict_on([run.metrics.test for run in kept if run.metrics is not None]),
+    )

@@ -1,0 +1,102 @@
+"""Settings of many runs: which of them vary, and which runs share all of them."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from makerlab.files import content_hash
+
+Value = str | int | float | bool | None
+Parameters = Mapping[str, Value]
+
+IDENTITY = frozenset(
+    {"task", "train.algo", "train.seed", "run.short_name", "run.notes", "run.profile"}
+)
+"""Settings that have columns of their own or only name things."""
+
+PATHS = frozenset({"env.csv_path"})
+"""Settings that say where something lies; what lies there is known by its hash."""
+
+
+class Flattener:
+    """Turns nested settings into dotted ones; sections equal to the last seen are not redone."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[Any, dict[str, Value]]] = {}
+
+    def parameters(self, config: Mapping[str, Any]) -> dict[str, Value]:
+        """Return every setting under its dotted name; lists become their JSON text."""
+        result: dict[str, Value] = {}
+        for name, section in config.items():
+            last = self._last.get(name)
+            if last is None or last[0] != section:
+                last = self._last[name] = (section, dict(_flattened(section, name)))
+            result.update(last[1])
+        return result
+
+
+def _flattened(value: Any, name: str) -> Iterator[tuple[str, Value]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flattened(inner, f"{name}.{key}")
+    elif isinstance(value, list):
+        yield name, json.dumps(value)
+    else:
+        yield name, value
+
+
+def varying(runs: Iterable[Parameters]) -> list[str]:
+    """Return the settings that differ between runs, in the order of the config.
+
+    A setting that only some runs know counts as differing; runs whose settings are lost don't
+    count, nor does what merely names a run.
+    """
+    first: dict[str, Value] = {}
+    counts: dict[str, int] = {}
+    differing: set[str] = set()
+    total = 0
+    for parameters in filter(None, runs):
+        total += 1
+        for name, value in parameters.items():
+            if name not in first:
+                first[name], counts[name] = value, 1
+            else:
+                counts[name] += 1
+                if value != first[name]:
+                    differing.add(name)
+    return [
+        name
+        for name in first
+        if name not in IDENTITY and (name in differing or counts[name] < total)
+    ]
+
+
+def values_of(name: str, runs: Iterable[Parameters]) -> list[Value]:
+    """Return the distinct values of a setting: numbers by size, then text, then none."""
+    return sorted({parameters.get(name) for parameters in runs}, key=_order)
+
+
+def _order(value: Value) -> tuple[int, float, list[tuple[int, str]]]:
+    if value is None:
+        return (2, 0.0, [])
+    if isinstance(value, str):
+        # Numbers within text count as numbers: [64, 64] comes before [128, 128].
+        parts = re.findall(r"\d+|\D+", value)
+        return (1, 0.0, [(int(part) if part.isdigit() else -1, part) for part in parts])
+    return (0, float(value), [])
+
+
+class Variants:
+    """Names the distinct settings of runs, whatever their seed, notes and place of the data."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, Value], ...], str] = {}
+
+    def of(self, parameters: Parameters) -> str:
+        """Return a short hash of the settings; the same for all seeds of one config."""
+        left_out = PATHS | IDENTITY
+        content = tuple(item for item in parameters.items() if item[0] not in left_out)
+        if content not in self._known:
+            self._known[content] = content_hash([list(item) for item in sorted(content)])[:12]
+        return self._known[content]

@@ -1,0 +1,262 @@
+"""The CSV files of an analysis: a row per run, a row per config.
+
+What was not measured is an empty cell, never a zero. The same runs give the same bytes.
+"""
+
+import csv
+import io
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pydantic_core import to_json
+
+from makerlab.report.by_config import Standing
+from makerlab.report.parameters import varying
+from makerlab.report.ranking import RankingGroup, group_id
+from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
+from makerlab.report.stored import HEADLINE, StoredSegment
+from makerlab.statistics.bootstrap import UNDEFINED, Estimate
+from makerlab.statistics.over_seeds import mean_intervals
+
+Cell = str | int | float | None
+Numbers = list[float | None]
+
+
+class Row(NamedTuple):
+    """A line of a table: cells of any kind around a long block of numbers."""
+
+    head: list[Cell]
+    numbers: Numbers
+    tail: list[Cell]
+
+
+_IDENTITY = ("run", "task", "algo", "config_name", "config_variant", "seed", "profile", "notes")
+_STANDING = ("state", "evaluated", "cross_env", "ranking_group", "rank")
+_CHOICE = ("trials", "tuning_score", "tuning_rescored")
+_ORIGIN = (
+    "data_source",
+    "data_sha256",
+    "data_path",
+    "environment_key",
+    "evaluated_environment_key",
+    "config_hash",
+    "train_key",
+    "fill_model",
+    "git_commit",
+    "git_dirty",
+    "problem",
+    "path",
+)
+
+
+def runs_table(
+    records: Sequence[RunRecord], groups: Sequence[RankingGroup]
+) -> tuple[list[str], Iterator[Row]]:
+    """Return header and rows of runs_summary.csv: groups in order, best first, the rest last."""
+    parameters = varying(record.parameters for record in records)
+    metrics, baselines = _names(records)
+    header = [*_IDENTITY, *_STANDING, *parameters]
+    for segment in SEGMENTS:
+        for name in (*metrics, *(f"{baseline}_{HEADLINE}" for baseline in baselines), DIFFERENCE):
+            header += _three(f"{segment}_{name}")
+        header += _three(f"{segment}_best_baseline_{HEADLINE}")
+    header += ["best_baseline", *_CHOICE, "tuning_rescored_low", "tuning_rescored_high", *_ORIGIN]
+
+    def rows() -> Iterator[Row]:
+        for record, rank in _in_order(records, groups):
+            head = _identity(record) + _standing(record, rank)
+            head += [_cell(record.parameters.get(name)) for name in parameters]
+            numbers: Numbers = []
+            for name in SEGMENTS:
+                segment = None if record.metrics is None else record.metrics.segment(name)
+                numbers += _segment_numbers(segment, metrics, baselines)
+            yield Row(head, numbers, _choice(record) + _origin(record))
+
+    return header, rows()
+
+
+def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Row]]:
+    """Return header and rows of runs_by_config.csv: mean and t interval over seeds."""
+    summaries = [(group, summary) for group, configs in standings for summary in configs]
+    records = [record for _, summary in summaries for record in summary.runs]
+    metrics, baselines = _names(records)
+    header = ["ranking_group", "task", "algo", "config_name", "config_variant", "profile"]
+    header += ["data_source", "data_sha256", "seeds", "seed_list", "runs_left_out", "trials"]
+    columns = [f"{segment}_{name}" for segment in SEGMENTS for name in (*metrics, DIFFERENCE)]
+    header += itertools.chain.from_iterable(map(_three, columns))
+    for segment, name in itertools.product(SEGMENTS, baselines):
+        header += _three(f"{segment}_{name}_{HEADLINE}")
+    header += _three(f"test_{DIFFERENCE}_over_episodes")
+    header += ["best_baseline", "verdict_on_test"]
+
+    def rows() -> Iterator[Row]:
+        for group, summary in summaries:
+            head: list[Cell] = [group.id, group.task, summary.algo, summary.config_name]
+            head += [summary.variant, group.profile, group.data_source, group.data_sha256]
+            head += [summary.seeds, " ".join(str(run.seed) for run in summary.runs)]
+            head += [summary.left_out, summary.trials]
+            numbers = _means(summary.runs, metrics)
+            for segment, name in itertools.product(SEGMENTS, baselines):
+                numbers += summary.baseline(segment, name)
+            numbers += summary.verdict.over_episodes
+            yield Row(head, numbers, [summary.best_baseline, summary.verdict.outcome])
+
+    return header, rows()
+
+
+def _means(runs: Sequence[RunRecord], metrics: Sequence[str]) -> Numbers:
+    """Return mean and t interval over seeds of each metric and difference, valid then test."""
+    values = [
+        [estimate.value for name in SEGMENTS for estimate in _estimates(run, name, metrics)]
+        for run in runs
+    ]
+    three = mean_intervals(np.array(values, dtype=np.float64))
+    return [None if math.isnan(cell) else cell for cell in three.T.ravel().tolist()]
+
+
+def _estimates(run: RunRecord, segment_name: str, metrics: Sequence[str]) -> list[Estimate]:
+    if run.metrics is None:
+        return [UNDEFINED] * (len(metrics) + 1)
+    segment = run.metrics.segment(segment_name)
+    known = segment.metrics
+    return [*(known.get(name, UNDEFINED) for name in metrics), segment.difference]
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Row]) -> str:
+    """Return a table as CSV text."""
+    lines = [_csv_line(header)]
+    for row in rows:
+        # Python's own writer takes ten times as long for numbers, and a row has hundreds.
+        numbers = to_json(row.numbers)[1:-1].decode().replace("null", "")
+        blocks = [_csv_line(row.head), numbers, _csv_line(row.tail)]
+        lines.append(",".join(blocks if row.numbers else blocks[::2]))
+    return "\n".join(lines) + "\n"
+
+
+def _csv_line(cells: Sequence[Cell]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(cells)
+    return buffer.getvalue()
+
+
+def _names(records: Iterable[RunRecord]) -> tuple[list[str], list[str]]:
+    """Return the names of all metrics and of all baselines, in the order first met."""
+    metrics: dict[str, None] = {}
+    baselines: dict[str, None] = {}
+    for record in records:
+        if record.metrics is not None:
+            for name in SEGMENTS:
+                segment = record.metrics.segment(name)
+                metrics |= dict.fromkeys(segment.metrics)
+                baselines |= dict.fromkeys(segment.baselines)
+    return list(metrics), list(baselines)
+
+
+def _in_order(
+    records: Sequence[RunRecord], groups: Sequence[RankingGroup]
+) -> Iterator[tuple[RunRecord, int | None]]:
+    seen: set[str] = set()
+    for group in groups:
+        for ranked in group.ranked:
+            seen.add(ranked.record.path)
+            yield ranked.record, ranked.rank
+        for record, _ in group.unranked:
+            seen.add(record.path)
+            yield record, None
+    yield from ((record, None) for record in records if record.path not in seen)
+
+
+def _identity(record: RunRecord) -> list[Cell]:
+    manifest = record.manifest
+    names: list[Cell] = [record.name, manifest.task if manifest else None, record.algo]
+    names += [record.config_name, record.variant, record.seed]
+    return names + ([manifest.profile, manifest.notes] if manifest else [None, None])
+
+
+def _standing(record: RunRecord, rank: int | None) -> list[Cell]:
+    metrics = record.metrics
+    cross = None if metrics is None else _yes(metrics.cross_env is not None)
+    return [record.state, _yes(metrics is not None), cross, group_id(record), rank]
+
+
+def _segment_numbers(
+    segment: StoredSegment | None, metrics: Sequence[str], baselines: Sequence[str]
+) -> Numbers:
+    if segment is None:
+        return [None] * (3 * (len(metrics) + len(baselines) + 2))
+    known, numbers = segment.metrics, list[float | None]()
+    for name in metrics:
+        numbers += known.get(name, UNDEFINED)
+    for name in baselines:
+        numbers += segment.baseline(name)
+    return [*numbers, *segment.difference, *segment.baseline(segment.best_baseline)]
+
+
+def _choice(record: RunRecord) -> list[Cell]:
+    best = None if record.metrics is None else record.metrics.valid.best_baseline
+    if record.manifest is None:
+        return [best, None, None, None, None, None]
+    tuned = record.manifest.tuned_params
+    again = UNDEFINED
+    if tuned is not None and tuned.rescored is not None:
+        again = Estimate(tuned.rescored.value, tuned.rescored.low, tuned.rescored.high)
+    return [best, record.manifest.trials, tuned.score if tuned else None, *again]
+
+
+def _origin(record: RunRecord) -> list[Cell]:
+    manifest, metrics = record.manifest, record.metrics
+    judged_in = None if metrics is None else metrics.environment_key
+    problem = "; ".join(record.problems) or None
+    if manifest is None:
+        return [
+            None,
+            None,
+            None,
+            None,
+            judged_in,
+            None,
+            None,
+            None,
+            None,
+            None,
+            problem,
+            record.path,
+        ]
+    return [
+        manifest.data_source,
+        manifest.data.sha256,
+        manifest.data.path,
+        manifest.environment_key,
+        judged_in,
+        manifest.config_hash,
+        manifest.train_key,
+        _card(manifest.fill_model),
+        manifest.git.commit,
+        None if manifest.git.dirty is None else _yes(manifest.git.dirty),
+        problem,
+        record.path,
+    ]
+
+
+def _card(fill_model: Mapping[str, object] | None) -> str | None:
+    if fill_model is None:
+        return None
+    return "; ".join(f"{name}={_cell(value)}" for name, value in fill_model.items())
+
+
+def _cell(value: object) -> Cell:
+    """Return a setting as a spreadsheet's cell."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str | int | float) or value is None else str(value)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _three(name: str) -> list[str]:
+    return [name, f"{name}_low", f"{name}_high"]

@@ -1,0 +1,174 @@
+"""What a sceptical reader is told: every number with its interval, every doubt in words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.made_up_runs import BASELINE_NAMES, SYNTHETIC_DATA, MadeUpRun, Triple, write_runs
+
+from makerlab.report.by_config import config_summaries
+from makerlab.report.ranking import ranking_groups
+from makerlab.report.records import read_runs
+from makerlab.report.tables import group_lines, interval, number
+from makerlab.statistics.bootstrap import Estimate
+
+
+def shown(
+    runs_dir: Path,
+    runs: Sequence[MadeUpRun],
+    *,
+    sort_by: str = "valid_net_profit",
+    top_k: int = 10,
+) -> str:
+    write_runs(runs_dir, *runs)
+    kept = frozenset({"net_profit", sort_by.partition("_")[2]})
+    groups = ranking_groups(read_runs(runs_dir, baseline_metrics=kept), sort_by=sort_by)
+    lines = [
+        line
+        for group in groups
+        for line in group_lines(group, config_summaries(group), top_k=top_k)
+    ]
+    return "\n".join(lines)
+
+
+def sentence(text: str, config: str) -> str:
+    (found,) = (line for line in text.splitlines() if line.startswith(f"{config}: "))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (1.23456, "1.235"),
+        (12345.6, "12,346"),
+        (-1234567.0, "-1,234,567"),
+        (1.5e-7, "1.5e-07"),
+    ],
+)
+def test_numbers_have_four_digits_and_nothing_is_a_dash(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_number_without_interval_says_so() -> None:
+    assert interval(Estimate(1.0, 0.5, 1.5)) == "1 [0.5, 1.5]"
+    assert interval(Estimate(1.0, None, None)) == "1 [-, -]"
+    assert interval(Estimate(None, None, None)) == "-"
+
+
+def test_synthetic_data_are_named_in_capitals_and_real_ones_are_not(tmp_path: Path) -> None:
+    assert "SYNTHETIC DATA" in shown(tmp_path / "a", [MadeUpRun(data=SYNTHETIC_DATA)])
+    assert "SYNTHETIC" not in shown(tmp_path / "b", [MadeUpRun()])
+
+
+def test_the_quick_profile_is_not_to_be_believed(tmp_path: Path) -> None:
+    assert "quick profile: too few steps to believe" in shown(
+        tmp_path / "a", [MadeUpRun(profile="quick")]
+    )
+    assert "too few steps" not in shown(tmp_path / "b", [MadeUpRun(profile="day")])
+
+
+def test_sorting_by_a_test_metric_is_called_choosing_on_the_test_segment(tmp_path: Path) -> None:
+    said = "choosing by this table is choosing on the test segment"
+    assert said in shown(tmp_path / "a", [MadeUpRun()], sort_by="test_sharpe")
+    assert said not in shown(tmp_path / "b", [MadeUpRun()], sort_by="valid_sharpe")
+
+
+def test_the_ranking_shows_valid_test_and_difference_with_intervals_and_trials(
+    tmp_path: Path,
+) -> None:
+    run = MadeUpRun(
+        seed=4, valid=(5.0, 2.0, 8.0), test=(4.0, 1.0, 7.0), difference=(2.5, 0.5, 3.5), n_trials=33
+    )
+    (row,) = (line for line in shown(tmp_path, [run]).splitlines() if run.name in line)
+    cells = row.split("  ")
+    texts = [cell.strip() for cell in cells if cell.strip()]
+    assert texts == [
+        "1",
+        "env_baseline",
+        "4",
+        "5 [2, 8]",
+        "4 [1, 7]",
+        "2.5 [0.5, 3.5]",
+        "33",
+        run.name,
+    ]
+
+
+def test_no_more_rows_than_asked_for_and_the_rest_is_counted(tmp_path: Path) -> None:
+    runs = [MadeUpRun(config_name=f"config_{n}", seed=0) for n in range(5)]
+    text = shown(tmp_path, runs, top_k=2)
+    assert "2 of 5 runs" in text
+    assert "3 more configs" in text
+    assert "config_4" not in text
+
+
+def test_every_baseline_stands_beside_every_config(tmp_path: Path) -> None:
+    text = shown(tmp_path, [MadeUpRun(config_name=name) for name in ("narrow", "wide")])
+    for name in BASELINE_NAMES:
+        rows = [line.split() for line in text.splitlines() if line.strip().startswith(name)]
+        assert len(rows) == 2, name
+    assert text.count("fixed_symmetric *") == 2
+
+
+def test_baselines_show_the_metric_the_runs_are_sorted_by(tmp_path: Path) -> None:
+    text = shown(tmp_path, [MadeUpRun()], sort_by="valid_sharpe")
+    (row,) = (line for line in text.splitlines() if line.strip().startswith("random"))
+    assert "-9 [-12, -6]" not in row
+    assert "[" in row
+
+
+def three_seeds(difference: Triple, test: Triple = (4.0, 1.0, 7.0)) -> list[MadeUpRun]:
+    return [MadeUpRun(seed=n, difference=difference, test=test) for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        ((2.0, 1.0, 3.0), "better than the best baseline on test (fixed_symmetric)"),
+        ((0.5, -1.0, 2.0), "not distinguishable from the best baseline on test (fixed_symmetric)"),
+        ((-2.0, -3.0, -1.0), "worse than the best baseline on test (fixed_symmetric)"),
+    ],
+)
+def test_the_verdict_is_plain_words_with_seeds_and_trials(
+    tmp_path: Path, difference: Triple, words: str
+) -> None:
+    said = sentence(shown(tmp_path, three_seeds(difference)), "env_baseline")
+    assert words in said
+    assert "3 seeds, 25 trials" in said
+    assert "t interval over seeds" in said
+
+
+def test_one_seed_is_called_one_seed_and_judged_by_its_episodes(tmp_path: Path) -> None:
+    said = sentence(shown(tmp_path, [MadeUpRun(n_trials=None)]), "env_baseline")
+    assert "bootstrap interval over episodes" in said
+    assert "another seed may differ" in said
+    assert "1 seed, 1 trial." in said
+
+
+def test_a_policy_that_earns_less_than_no_quote_is_told_so(tmp_path: Path) -> None:
+    text = shown(tmp_path, three_seeds((2.0, 1.0, 3.0), test=(-4.0, -5.0, -3.0)))
+    assert "no_quote" in sentence(text, "env_baseline").partition("earned more:")[2]
+
+
+def test_how_much_was_chosen_from_is_said(tmp_path: Path) -> None:
+    runs = [MadeUpRun(config_name=f"c{n}", seed=seed) for n in range(4) for seed in range(3)]
+    assert "12 runs of 4 configs, after 100 tuning trials" in shown(tmp_path, runs)
+
+
+def test_runs_that_are_not_ranked_are_counted_by_reason(tmp_path: Path) -> None:
+    runs = [
+        MadeUpRun(seed=0),
+        MadeUpRun(seed=1, evaluated=False),
+        MadeUpRun(seed=2, evaluated=False),
+        MadeUpRun(seed=3, state="failed", evaluated=False),
+    ]
+    assert "Not ranked: 1 failed, 2 not evaluated." in shown(tmp_path, runs)
+
+
+def test_a_group_without_evaluated_runs_has_no_table(tmp_path: Path) -> None:
+    text = shown(tmp_path, [MadeUpRun(evaluated=False)])
+    assert "Nothing to rank here." in text
+    assert "Whoever takes" not in text
