@@ -1,0 +1,60 @@
+"""Put all runs into one table, rank those that may be compared, draw how settings matter."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from makerlab.cli import ArgumentParser, run_command
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--runs_dir", type=Path, default=Path("runs"), help="directory of runs (default: runs)"
+    )
+    parser.add_argument(
+        "--plots_dir", type=Path, default=Path("plots"), help="where plots go (default: plots)"
+    )
+    parser.add_argument(
+        "--sort_by",
+        metavar="COLUMN",
+        help="metric column that ranks the runs, such as valid_sharpe (default: valid_net_profit)",
+    )
+    parser.add_argument(
+        "--top_k", type=_positive, default=10, help="rows shown per table (default: 10)"
+    )
+    parser.add_argument(
+        "--plot_param", metavar="KEY", help="setting to plot (default: each that varies)"
+    )
+    parser.add_argument(
+        "--plot_metric", metavar="COLUMN", help="metric to plot (default: valid_net_profit)"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number above 0")
+    return number
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, analyze, show the tables line by line."""
+    options = _parser().parse_args(argv)
+    from makerlab.stages.analyze import analyze
+
+    analyze(**vars(options), report=_show)
+    return 0
+
+
+def _show(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run_command(main)

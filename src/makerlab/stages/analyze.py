@@ -1,0 +1,179 @@
+"""The analyze stage: every run in one table, ranked only against its like, and drawn."""
+
+import contextlib
+import dataclasses
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from makerlab.config.load import describe as describe_setting
+from makerlab.files import write_text
+from makerlab.report.by_config import Standing, config_summaries
+from makerlab.report.planning import Plot, plan_plots
+from makerlab.report.ranking import RankingGroup, check_column, metric_of, ranking_groups
+from makerlab.report.records import RunRecord, read_runs
+from makerlab.report.stored import HEADLINE
+from makerlab.report.summary import configs_table, csv_text, runs_table
+from makerlab.report.tables import group_lines
+from makerlab.runs.owner import check_writable
+from makerlab.runs.progress import Report
+
+SUMMARY = "runs_summary.csv"
+BY_CONFIG = "runs_by_config.csv"
+MOST_PLOTS = 24
+_MOST_PROBLEMS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalysisResult:
+    """What an analysis found and wrote."""
+
+    summary: Path
+    by_config: Path
+    plots: tuple[Path, ...]
+    runs: int
+    groups: tuple[RankingGroup, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def ranked(self) -> int:
+        """Number of runs that stand in a ranking."""
+        return sum(len(group.ranked) for group in self.groups)
+
+
+def analyze(
+    runs_dir: Path,
+    *,
+    plots_dir: Path | None,
+    sort_by: str | None,
+    top_k: int,
+    plot_param: str | None,
+    plot_metric: str | None,
+    report: Report,
+) -> AnalysisResult:
+    """Write runs_summary.csv and runs_by_config.csv, report the rankings, draw the plots.
+
+    `sort_by` and `plot_metric` are metric columns of the summary (None: valid net profit),
+    `plot_param` a setting (None: each that varies), `plots_dir` None draws nothing. A damaged run
+    is listed and reported and stops nothing. Raises UserError when there are no runs, or for a
+    column or setting that there is not; then nothing is written.
+    """
+    with _no_garbage_collection():
+        result, plots = _tables(
+            runs_dir,
+            sort_by=sort_by,
+            top_k=top_k,
+            plot_param=plot_param,
+            plot_metric=plot_metric,
+            plots_dir=plots_dir,
+            report=report,
+        )
+    if plots_dir is None:
+        return result
+    return dataclasses.replace(result, plots=tuple(_draw(plots, plots_dir, report)))
+
+
+def _tables(
+    runs_dir: Path,
+    *,
+    sort_by: str | None,
+    top_k: int,
+    plot_param: str | None,
+    plot_metric: str | None,
+    plots_dir: Path | None,
+    report: Report,
+) -> tuple[AnalysisResult, list[Plot]]:
+    kept = {HEADLINE} | ({metric_of(sort_by)} if sort_by else set())
+    records = read_runs(runs_dir, baseline_metrics=frozenset(kept))
+    sort_column = check_column(sort_by, records, flag="--sort_by")
+    plot_column = check_column(plot_metric, records, flag="--plot_metric")
+    groups = ranking_groups(records, sort_by=sort_column)
+    standings = [(group, config_summaries(group)) for group in groups]
+    plots = plan_plots(standings, parameter=plot_param, metric=plot_column)
+    if plots and plots_dir is not None:
+        check_writable(plots_dir)
+    result = _write(runs_dir, records, standings)
+    for group, configs in standings:
+        for line in group_lines(group, configs, top_k=top_k):
+            report(line)
+        report("")
+    for line in _closing(result):
+        report(line)
+    return result, plots
+
+
+def _write(
+    runs_dir: Path, records: Sequence[RunRecord], standings: Sequence[Standing]
+) -> AnalysisResult:
+    groups = [group for group, _ in standings]
+    summary, by_config = runs_dir / SUMMARY, runs_dir / BY_CONFIG
+    write_text(summary, csv_text(*runs_table(records, groups)))
+    write_text(by_config, csv_text(*configs_table(standings)))
+    return AnalysisResult(
+        summary=summary,
+        by_config=by_config,
+        plots=(),
+        runs=len(records),
+        groups=tuple(groups),
+        problems=tuple(f"{run.path}: {problem}" for run in records for problem in run.problems),
+    )
+
+
+def _closing(result: AnalysisResult) -> Iterator[str]:
+    for problem in result.problems[:_MOST_PROBLEMS]:
+        yield f"warning: {problem}"
+    if len(result.problems) > _MOST_PROBLEMS:
+        more = len(result.problems) - _MOST_PROBLEMS
+        yield f"warning: {more} more problems, see column 'problem' of {result.summary}"
+    rankings = sum(bool(group.ranked) for group in result.groups)
+    yield f"{result.summary}: {result.runs} runs, {result.ranked} of them in {rankings} rankings"
+    if not result.ranked:
+        yield "Nothing to rank yet; evaluate with scripts/evaluate_policy.py --model_path RUN_DIR"
+
+
+def _draw(plots: Sequence[Plot], plots_dir: Path, report: Report) -> list[Path]:
+    if not plots:
+        report("No plots: they need two comparable evaluated runs that differ in a setting.")
+        return []
+    # Drawing libraries are slow to import, and not needed where nothing is drawn.
+    from makerlab.report.plots import draw_plots
+
+    drawn = list(draw_plots(plots[:MOST_PLOTS], plots_dir=plots_dir, describe=_descriptions()))
+    report(f"{plots_dir}: {len(drawn)} plots, {drawn[0].name} first")
+    if len(plots) > len(drawn):
+        report(
+            f"{len(plots) - len(drawn)} more plots were left out ({MOST_PLOTS} is the most at "
+            "once); name a setting with --plot_param"
+        )
+    older = sorted(set(plots_dir.glob("analysis_*.png")) - set(drawn))
+    if older:
+        report(f"{plots_dir}: {len(older)} analysis plots are older and not of this analysis")
+    return drawn
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Everything that is read is kept: looking through it again and again for garbage is waste."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _descriptions() -> Callable[[str], str]:
+    """Return what says in a sentence what a setting or a metric is, or nothing."""
+    # Metrics live beside the market's kernel, whose import is too slow for runs without plots.
+    from makerlab.evaluation.metrics import METRICS
+
+    def describe(name: str) -> str:
+        if name in METRICS:
+            return METRICS[name]
+        try:
+            return describe_setting(name)
+        except KeyError:
+            return ""
+
+    return describe
