@@ -18,6 +18,7 @@ from makerlab.envs.market_making import default_market
 from makerlab.learning.actor import load_policy
 from makerlab.learning.archive import read_archive, write_archive
 from makerlab.learning.fast_exchange import give_to_stock, stock_model, take_from_stock
+from makerlab.learning.fast_kernels import CpuSacUpdate
 from makerlab.learning.fast_replay import Replay
 from makerlab.learning.fast_sac import FastSacLearner
 from makerlab.learning.fast_update import SacUpdate, Shape
@@ -174,13 +175,15 @@ class Pair:
         chosen: TrainSettings,
         dtype: torch.dtype,
         monkeypatch: pytest.MonkeyPatch,
+        *,
+        kind: type[SacUpdate] = CpuSacUpdate,
     ) -> None:
         self.stock = Stock(stock_model(env, chosen), dtype, monkeypatch)
         widen_deviations(self.stock.model)
         self.shape = Shape(
             size_of(env.observation_space), size_of(env.action_space), chosen.net_arch
         )
-        self.update = SacUpdate(
+        self.update = kind(
             self.shape,
             batch_size=chosen.batch_size,
             learning_rate=chosen.learning_rate,
@@ -211,12 +214,14 @@ def size_of(space: Any) -> int:
     [((64, 64), 256), ((64, 64), 64), ((256, 256, 128), 256), ((48,), 17)],
 )
 @pytest.mark.parametrize("sides", [False, True])
+@pytest.mark.parametrize("kind", [SacUpdate, CpuSacUpdate])
 def test_gradient_steps_equal_those_of_stock_sac(
     market: Market,
     market_without_sides: Market,
     net_arch: tuple[int, ...],
     batch_size: int,
     sides: bool,
+    kind: type[SacUpdate],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In double precision all agrees to eight digits or more, so the formulas are equal.
@@ -226,7 +231,7 @@ def test_gradient_steps_equal_those_of_stock_sac(
     """
     env = MarketMakingEnv(market_without_sides if sides else market)
     chosen = settings(net_arch=net_arch, batch_size=batch_size, learning_rate=1e-3, tau=0.05)
-    pair = Pair(env, chosen, DOUBLE, monkeypatch)
+    pair = Pair(env, chosen, DOUBLE, monkeypatch, kind=kind)
     for _ in range(5):
         ours, theirs = pair.step()
         assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
@@ -443,7 +448,7 @@ def test_time_limits_are_no_ends_just_as_in_stock_sac(
     env = MarketMakingEnv(market)
     stock = ReplayBuffer(5, env.observation_space, env.action_space, device="cpu")
     shape = Shape(size_of(env.observation_space), size_of(env.action_space), (8,))
-    ours = Replay(5, shape, batch_size=4)
+    ours = Replay(5, shape)
     here, there = (env.observation_space.sample() for _ in range(2))
     action = env.action_space.sample()
     stock.add(
@@ -468,7 +473,7 @@ def test_time_limits_are_no_ends_just_as_in_stock_sac(
 
 def test_a_full_replay_store_forgets_the_oldest(market: Market) -> None:
     shape = Shape(2, 1, (8,))
-    replay = Replay(3, shape, batch_size=64)
+    replay = Replay(3, shape)
     for number in range(5):
         view = np.full(2, number, np.float32)
         replay.add(view, view, np.zeros(1, np.float32), reward=0.0, ended=False)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from makerlab.learning.fast_kernels import gather
 from makerlab.learning.fast_update import Shape
 
 Floats = npt.NDArray[np.float32]
@@ -19,14 +20,11 @@ class Replay:
     for an action, 0 where the episode ended else 1).
     """
 
-    def __init__(self, capacity: int, shape: Shape, *, batch_size: int) -> None:
+    def __init__(self, capacity: int, shape: Shape) -> None:
         """Start empty."""
         self._capacity = capacity
         self._shape = shape
         self._rows = np.zeros((2 * capacity, shape.row), np.float32)
-        self._tensor = torch.from_numpy(self._rows)
-        self._chosen = np.zeros(2 * batch_size, np.int64)
-        self._chosen_tensor = torch.from_numpy(self._chosen)
         self.position = 0
         self.full = False
 
@@ -56,14 +54,12 @@ class Replay:
 
     def sample(self, generator: np.random.Generator, result: Tensor) -> None:
         """Gather random transitions: first all the even rows, then all the odd ones."""
-        batch = len(self._chosen) // 2
-        even, odd = self._chosen[:batch], self._chosen[batch:]
-        np.multiply(generator.integers(len(self), size=batch), 2, out=even)
-        np.add(even, 1, out=odd)
+        chosen = generator.integers(len(self), size=len(result) // 2)
         if result.device.type == "cpu":
-            torch.index_select(self._tensor, 0, self._chosen_tensor, out=result)
+            gather(self._rows, chosen, result.numpy())
         else:
-            result.copy_(self._tensor[self._chosen_tensor])
+            both = np.concatenate([2 * chosen, 2 * chosen + 1])
+            result.copy_(torch.from_numpy(self._rows[both]))
 
     def snapshot(self) -> dict[str, Any]:
         """Return the filled part (not a copy) and where the next transition goes."""

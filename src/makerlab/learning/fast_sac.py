@@ -21,9 +21,10 @@ from makerlab.learning.fast_exchange import (
     stock_model,
     take_from_stock,
 )
+from makerlab.learning.fast_kernels import update_for
 from makerlab.learning.fast_networks import Activations, can_round, forward
 from makerlab.learning.fast_replay import Replay
-from makerlab.learning.fast_update import LOG_STD_BOUNDS, Losses, SacUpdate, Shape
+from makerlab.learning.fast_update import LOG_STD_BOUNDS, Losses, Shape
 from makerlab.learning.model_file import write_model
 
 Observation = npt.NDArray[np.float32]
@@ -41,7 +42,7 @@ class FastSacLearner:
             int(np.prod(env.action_space.shape or ())),
             settings.net_arch,
         )
-        self._update = SacUpdate(
+        self._update = update_for(device)(
             shape,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
@@ -51,7 +52,7 @@ class FastSacLearner:
             rounded=settings.precision == "bfloat16" and device == "cpu" and can_round(),
         )
         take_from_stock(self._update, self._stock)
-        self._replay = Replay(settings.buffer_size, shape, batch_size=settings.batch_size)
+        self._replay = Replay(settings.buffer_size, shape)
         indices, noise = np.random.SeedSequence(settings.seed).spawn(2)
         self._generator = np.random.default_rng(indices)
         self._noise_generator = torch.Generator().manual_seed(int(noise.generate_state(1)[0]))

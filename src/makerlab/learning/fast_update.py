@@ -27,7 +27,7 @@ from makerlab.learning.fast_networks import (
 LOG_STD_BOUNDS = (-20.0, 2.0)
 TANH_EPSILON = 1e-6
 CRITICS = 2
-_HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -204,10 +204,9 @@ class SacUpdate:
 
     def step(self) -> Losses:
         """Take one gradient step on the transitions in `rows` with the numbers in `noise`."""
-        torch.exp(self.log_ent_coef, out=self._ent_coef)
-        self._report[3:4].copy_(self.log_ent_coef)
-        self._sample_actions()
-        self._entropy_gradient()
+        self._start()
+        forward(self.actor_layers, self._states, self._policy)
+        self._squash()
         self._critic_gradients()
         self.critics.step()
         self._actor_gradients()
@@ -215,10 +214,17 @@ class SacUpdate:
         self.targets.lerp_(self.critics.parameters, self._tau)
         return self._losses()
 
-    def _sample_actions(self) -> None:
-        """Act at observations and next observations, with the actor before its step."""
-        forward(self.actor_layers, self._states, self._policy)
-        actions = self.shape.actions
+    def _start(self) -> None:
+        torch.exp(self.log_ent_coef, out=self._ent_coef)
+        self._report[3:4].copy_(self.log_ent_coef)
+
+    def _squash(self) -> None:
+        """Act at observations and next observations, with the actor before its step.
+
+        The entropy coefficient's loss is -log(ent_coef) * mean(log_prob + target entropy), with
+        the target entropy -actions.
+        """
+        actions, batch = self.shape.actions, self._batch_size
         mean, log_std = self._policy.output[0, :actions], self._policy.output[0, actions:]
         torch.clamp(log_std, *LOG_STD_BOUNDS, out=self._log_std)
         torch.exp(self._log_std, out=self._deviation)
@@ -230,48 +236,43 @@ class SacUpdate:
         torch.log(self._soft_slope, out=self._density)
         self._density.add_(self._log_std).addcmul_(self.noise, self.noise, value=0.5)
         torch.sum(self._density, 0, out=self._log_prob)
-        self._log_prob.add_(actions * _HALF_LOG_TWO_PI).neg_()
-
-    def _entropy_gradient(self) -> None:
-        """Loss -log(ent_coef) * mean(log_prob + target entropy), target entropy = -actions."""
-        here = self._log_prob[: self._batch_size]
+        self._log_prob.add_(actions * HALF_LOG_TWO_PI).neg_()
+        here = self._log_prob[:batch]
         torch.mean(here, 0, keepdim=True, out=self._report[0:1])
-        torch.sub(self.shape.actions, self._report[0:1], out=self._log_ent_gradient)
+        torch.sub(actions, self._report[0:1], out=self._log_ent_gradient)
+        self._next_actions.copy_(self._action[:, batch:].T)
 
     def _critic_gradients(self) -> None:
         """Loss 0.5 * sum over critics of mean((q - goal)^2)."""
-        batch = self._batch_size
-        self._next_actions.copy_(self._action[:, batch:].T)
         forward(self.target_layers, self._next_pairs, self._values)
-        values = self._values.output
-        torch.minimum(values[0, 0], values[1, 0], out=self._smaller)
-        next_log_prob = self._log_prob[batch:]
-        self._smaller.addcmul_(next_log_prob, self._ent_coef, value=-1.0)
-        torch.addcmul(
-            self._rewards, self._continues, self._smaller, value=self._gamma, out=self._goal
-        )
+        self._set_goal()
         forward(self.critic_layers, self._pairs, self._values)
-        error = self._value_deltas.output
-        torch.sub(values, self._goal, out=error)
-        flat = error.view(-1)
-        torch.dot(flat, flat, out=self._report[1])
-        error.mul_(1.0 / batch)
+        self._value_errors()
         backward(
             self.critic_layers, self._pairs, self._values, self._value_deltas, self.critic_gradients
         )
 
+    def _set_goal(self) -> None:
+        """Reward plus discounted min(q) - ent_coef * log_prob of the next step, unless ended."""
+        batch, values = self._batch_size, self._values.output
+        torch.minimum(values[0, 0], values[1, 0], out=self._smaller)
+        self._smaller.addcmul_(self._log_prob[batch:], self._ent_coef, value=-1.0)
+        torch.addcmul(
+            self._rewards, self._continues, self._smaller, value=self._gamma, out=self._goal
+        )
+
+    def _value_errors(self) -> None:
+        error = self._value_deltas.output
+        torch.sub(self._values.output, self._goal, out=error)
+        flat = error.view(-1)
+        torch.dot(flat, flat, out=self._report[1])
+        error.mul_(1.0 / self._batch_size)
+
     def _actor_gradients(self) -> None:
         """Loss mean(ent_coef * log_prob - min(q)), by the updated critics."""
-        batch, actions = self._batch_size, self.shape.actions
-        self._actions.copy_(self._action[:, :batch].T)
+        self._actions.copy_(self._action[:, : self._batch_size].T)
         forward(self.critic_layers, self._pairs, self._values)
-        first, second = self._values.output[0, 0], self._values.output[1, 0]
-        torch.minimum(first, second, out=self._smaller)
-        torch.mean(self._smaller, 0, out=self._report[2])
-        delta = self._value_deltas.output
-        torch.le(first, second, out=self._is_first)
-        torch.where(self._is_first, self._share, self._zero, out=delta[0, 0])
-        torch.sub(self._share, delta[0, 0], out=delta[1, 0])
+        self._smaller_value()
         self._action_columns.copy_(self._action_weights)
         backward_to_inputs(
             self.critic_layers,
@@ -280,7 +281,7 @@ class SacUpdate:
             self._value_deltas,
             self._action_gradients,
         )
-        self._head_gradients(actions)
+        self._head_gradients()
         backward(
             self.actor_layers,
             self._first_states,
@@ -289,13 +290,22 @@ class SacUpdate:
             self.actor_gradients,
         )
 
-    def _head_gradients(self, actions: int) -> None:
+    def _smaller_value(self) -> None:
+        first, second = self._values.output[0, 0], self._values.output[1, 0]
+        torch.minimum(first, second, out=self._smaller)
+        torch.mean(self._smaller, 0, out=self._report[2])
+        delta = self._value_deltas.output
+        torch.le(first, second, out=self._is_first)
+        torch.where(self._is_first, self._share, self._zero, out=delta[0, 0])
+        torch.sub(self._share, delta[0, 0], out=delta[1, 0])
+
+    def _head_gradients(self) -> None:
         """From the actions a = tanh(mean + std * noise) back to mean and log_std.
 
         With s = 1 - a^2: d log_prob / d mean = 2 a s / (s + epsilon), and the same times
         std * noise, less one, for log_std.
         """
-        batch = self._batch_size
+        batch, actions = self._batch_size, self.shape.actions
         push = self._push
         torch.div(self._action[:, :batch], self._soft_slope[:, :batch], out=push)
         push.mul_(self._ent_coef).mul_(2.0 / batch)
