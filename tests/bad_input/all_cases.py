@@ -1,0 +1,24 @@
+"""Every case of bad input, in the order of docs/errors.md."""
+
+from tests.bad_input.case import Case
+from tests.bad_input.config_cases import CONFIGS, FLAGS
+from tests.bad_input.data_cases import DATA, FETCH
+from tests.bad_input.matrix_cases import MATRICES, PATHS
+from tests.bad_input.model_cases import ANALYSES, MODELS
+from tests.bad_input.run_cases import PARAMS, RUNS, STUDIES
+
+SECTIONS: dict[str, list[Case]] = {
+    "Configs": CONFIGS,
+    "Flags and environment variables": FLAGS,
+    "Candles": DATA,
+    "Downloads": FETCH,
+    "Runs": RUNS,
+    "Tuned parameters": PARAMS,
+    "Studies": STUDIES,
+    "Model files": MODELS,
+    "Analyses": ANALYSES,
+    "Matrices": MATRICES,
+    "Paths": PATHS,
+}
+
+CASES = [case for cases in SECTIONS.values() for case in cases]
