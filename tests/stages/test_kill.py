@@ -63,9 +63,6 @@ def test_killed_matrix_equals_an_undisturbed_one(tmp_path: Path) -> None:
     for stage, kills in KILLS.items():
         run_well(calm, *_flat(stage_arguments(stage, calm)))
         script, arguments = stage_arguments(stage, killed)
-        if stage == "train":
-            # Long enough to be hit while learning rather than while importing.
-            arguments = [*arguments]
         hits[stage] = kill_repeatedly(
             lambda script=script, arguments=arguments: start(killed, script, *arguments),
             kills,

@@ -4,8 +4,10 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import optuna
+import optuna_dashboard
 import pytest
 import yaml
 from tests.commands import TINY_CONFIG, run_well, start, write_tiny_config
@@ -179,6 +181,17 @@ def test_changed_test_segment_changes_nothing_in_tuning_and_training(tmp_path: P
         models.append((run / "best_model.zip").read_bytes())
     assert scores[0] == scores[1]
     assert models[0] == models[1]
+
+
+def test_the_study_opens_in_optuna_dashboard(tmp_path: Path) -> None:
+    record = tuned(tmp_path, resolved(tmp_path, tune__n_trials=1))
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    app = optuna_dashboard.wsgi(storage)
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    environ["PATH_INFO"] = "/api/studies"
+    answer = json.loads(b"".join(app(environ, lambda *_: None)))
+    assert [study["study_name"] for study in answer["study_summaries"]] == [record["study"]]
 
 
 @pytest.mark.slow
