@@ -19,6 +19,7 @@ from makerlab.learning.actor import load_policy
 from makerlab.learning.archive import read_archive, write_archive
 from makerlab.learning.fast_exchange import give_to_stock, stock_model, take_from_stock
 from makerlab.learning.fast_kernels import CpuSacUpdate
+from makerlab.learning.fast_networks import can_round
 from makerlab.learning.fast_replay import Replay
 from makerlab.learning.fast_sac import FastSacLearner
 from makerlab.learning.fast_update import SacUpdate, Shape
@@ -177,6 +178,7 @@ class Pair:
         monkeypatch: pytest.MonkeyPatch,
         *,
         kind: type[SacUpdate] = CpuSacUpdate,
+        rounded: bool = False,
     ) -> None:
         self.stock = Stock(stock_model(env, chosen), dtype, monkeypatch)
         widen_deviations(self.stock.model)
@@ -191,6 +193,7 @@ class Pair:
             tau=chosen.tau,
             device="cpu",
             dtype=dtype,
+            rounded=rounded,
         )
         take_from_stock(self.update, self.stock.model)
         # Ours in stock's form, to be compared number by number.
@@ -480,3 +483,20 @@ def test_a_full_replay_store_forgets_the_oldest(market: Market) -> None:
     rows = torch.zeros(128, shape.row)
     replay.sample(np.random.default_rng(0), rows)
     assert set(rows[:, 0].tolist()) == {2.0, 3.0, 4.0}
+
+
+@pytest.mark.skipif(not can_round(), reason="this processor has no bfloat16 products")
+def test_bfloat16_products_change_gradients_by_a_few_percent(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only factors of large products are rounded, to 8 bits; the setting leaves nothing behind."""
+    chosen = settings(net_arch=(256, 256, 128), batch_size=256)
+    env = MarketMakingEnv(market)
+    pair = Pair(env, chosen, SINGLE, monkeypatch, rounded=True)
+    ours, theirs = pair.step()
+    assert ours == pytest.approx(theirs, rel=0.01, abs=0.01)
+    assert ours != pytest.approx(theirs, rel=1e-7, abs=1e-7)
+    for name, gradient in gradients_of(pair.update, pair.ours).items():
+        assert 1e-5 < difference(gradient, pair.stock.gradients[name]) < 0.04, name
+    first, second = torch.ones(300, 300) + 2**-12, torch.ones(300, 300)
+    assert torch.equal(first @ second, torch.full((300, 300), 300 * (1 + 2**-12)))

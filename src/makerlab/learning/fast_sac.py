@@ -21,10 +21,10 @@ from makerlab.learning.fast_exchange import (
     stock_model,
     take_from_stock,
 )
-from makerlab.learning.fast_kernels import update_for
-from makerlab.learning.fast_networks import Activations, can_round, forward
+from makerlab.learning.fast_kernels import act_once, update_for
+from makerlab.learning.fast_networks import can_round
 from makerlab.learning.fast_replay import Replay
-from makerlab.learning.fast_update import LOG_STD_BOUNDS, Losses, Shape
+from makerlab.learning.fast_update import Losses, Shape
 from makerlab.learning.model_file import write_model
 
 Observation = npt.NDArray[np.float32]
@@ -57,8 +57,8 @@ class FastSacLearner:
         self._generator = np.random.default_rng(indices)
         self._noise_generator = torch.Generator().manual_seed(int(noise.generate_state(1)[0]))
         self._noise = torch.zeros(self._update.noise.shape)
-        self._single = Activations.empty(1, shape.actor, 1, self._update.rows)
-        self._single_noise = torch.zeros(shape.actions)
+        self._sizes = np.array(shape.actor)
+        self._scratch = np.zeros((2, max(shape.actor)), np.float32)
         self._steps = 0
         self._updates = 0
 
@@ -68,12 +68,10 @@ class FastSacLearner:
         if self._steps < self._settings.learning_starts:
             action = self._generator.uniform(-1.0, 1.0, (1, actions)).astype(np.float32)
             return action, action
-        inputs = torch.from_numpy(observation).view(1, 1, -1)
-        forward(self._update.actor_layers, inputs.to(self._update.rows.device), self._single)
-        head = self._single.output.view(2, actions).cpu().numpy()
-        self._single_noise.normal_(generator=self._noise_generator)
-        deviation = np.exp(head[1].clip(*LOG_STD_BOUNDS))
-        action = np.tanh(head[0] + deviation * self._single_noise.numpy())[None]
+        noise = self._generator.standard_normal(actions, dtype=np.float32)
+        action = np.empty((1, actions), np.float32)
+        parameters = self._update.actor.parameters.cpu().numpy()
+        act_once(parameters, self._sizes, observation, noise, self._scratch, action[0])
         return action, action
 
     def store(
