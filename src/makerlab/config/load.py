@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from makerlab.config.problems import first_problem
 from makerlab.config.settings import (
     DataSettings,
     DataSplitSettings,
@@ -54,12 +55,12 @@ class Config(Settings):
         del content["run"]["notes"]
         return content_hash(content)
 
-    def with_values(self, values: Mapping[str, Any]) -> "Config":
-        """Return a copy with dotted keys replaced, validated again."""
+    def with_values(self, values: Mapping[str, Any], *, source: str = "override") -> "Config":
+        """Return a copy with dotted keys replaced, validated again; errors name the source."""
         content = self.to_dict()
         for key, value in values.items():
-            _set_dotted(content, key, value, source="override")
-        return validate_config(content, source="override")
+            _set_dotted(content, key, value, source=source)
+        return validate_config(content, source=source)
 
 
 def load_config(
@@ -79,19 +80,19 @@ def load_config(
     """
     content = read_yaml(path)
     check_keys(content, source=str(path))
+    origins: dict[str, str] = {}
     for overlay in overlays:
         layer = read_yaml(overlay)
         check_keys(layer, source=str(overlay))
         content = _merged(content, layer)
-    for key, value in (tuned or {}).items():
-        _set_dotted(content, key, value, source="tuned parameters")
-    for key, value, variable in _environment_values(
-        os.environ if environment is None else environment
-    ):
-        _set_dotted(content, key, value, source=f"environment variable {variable}")
-    for key, value in (flags or {}).items():
-        _set_dotted(content, key, value, source="command line")
-    return validate_config(content, source=str(path))
+        origins |= dict.fromkeys(_given_keys(layer), str(overlay))
+    given = [(key, value, "tuned parameters") for key, value in (tuned or {}).items()]
+    given += _environment_values(os.environ if environment is None else environment)
+    given += [(key, value, "command line") for key, value in (flags or {}).items()]
+    for key, value, source in given:
+        _set_dotted(content, key, value, source=source)
+        origins[key] = source
+    return validate_config(content, source=str(path), origins=origins)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -222,17 +223,16 @@ def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, An
 
 
 def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    """Yield (dotted key, value, variable name) of MAKERLAB__SECTION__KEY variables."""
+    """Yield (dotted key, value, source) of MAKERLAB__SECTION__KEY variables."""
     valid = set(dotted_keys())
     for variable in sorted(environment):
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+        source = f"environment variable {variable}"
         if key not in valid:
-            raise UserError(
-                f"environment variable {variable}: unknown key '{key}'; {nearest(key, valid)}"
-            )
-        yield key, parse_value(environment[variable]), variable
+            raise UserError(f"{source}: unknown key '{key}'; {nearest(key, valid)}")
+        yield key, parse_value(environment[variable]), source
 
 
 def parse_value(text: str) -> Any:
@@ -264,8 +264,14 @@ def _drop_alternative(section: dict[str, Any], key: str) -> None:
         section.pop(pair[key], None)
 
 
-def validate_config(content: Any, *, source: str) -> Config:
-    """Return the config of merged content; raises UserError naming the key and what was found."""
+def validate_config(
+    content: Any, *, source: str, origins: Mapping[str, str] | None = None
+) -> Config:
+    """Return the config of merged content.
+
+    Raises UserError naming the key, what was found, and where it was given: `origins` says so of
+    dotted keys that do not come from `source`.
+    """
     if not isinstance(content, Mapping):
         raise UserError(f"{source}: expected a mapping of sections")
     check_keys(content, source=source)
@@ -274,24 +280,23 @@ def validate_config(content: Any, *, source: str) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{source}: {_first_problem(error)}") from None
+        place, problem = first_problem(error)
+        found = [origin for key, origin in (origins or {}).items() if _is_within(place, key)]
+        raise UserError(f"{found[-1] if found else source}: {problem}") from None
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in problem["loc"])
-    found = problem["input"]
-    message = problem["msg"].removeprefix("Value error, ")
-    choices = (problem.get("ctx") or {}).get("expected")
-    if problem["type"] == "literal_error" and isinstance(choices, str):
-        message = nearest(str(found), [choice.strip("' ") for choice in _split_choices(choices)])
-    if isinstance(found, Mapping):
-        return f"'{place}': {message}" if place else message
-    return f"'{place}': found {found!r}; {message}"
+def _is_within(place: str, key: str) -> bool:
+    """Whether a place is a key or an element of its value."""
+    return place == key or place.startswith(f"{key}.")
 
 
-def _split_choices(choices: str) -> list[str]:
-    return choices.replace(" or ", ", ").split(", ")
+def _given_keys(layer: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys that a file of settings gives."""
+    for key, value in layer.items():
+        if isinstance(value, Mapping):
+            yield from _given_keys(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
 
 
 def _nearby_file(path: Path) -> str:
