@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from makerlab.errors import Interrupted, UserError, nearest
+from makerlab.errors import Failed, Interrupted, UserError, nearest
 
 USER_ERROR = 2
 OUR_FAULT = 1
@@ -25,6 +25,9 @@ _USERS_SYSTEM_ERRORS = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
+
+
+_NUMBERS = {int: "a whole number", float: "a number"}
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -44,10 +47,24 @@ class ArgumentParser(argparse.ArgumentParser):
         """Parse; an unknown flag names the nearest one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
+            if not unknown[0].startswith("-"):
+                raise UserError(
+                    f"unrecognized argument '{unknown[0]}', expected only flags and their values"
+                )
             flag = unknown[0].split("=")[0]
             hint = nearest(flag, self._option_string_actions)
             raise UserError(f"unrecognized argument '{unknown[0]}'; {hint}")
         return parsed
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError:
+            for kind, words in _NUMBERS.items():
+                if action.type is kind:
+                    problem = f"found '{arg_string}', expected {words}"
+                    raise argparse.ArgumentError(action, problem) from None
+            raise
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -66,6 +83,8 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
         return main() or 0
     except UserError as error:
         return _complain(str(error), USER_ERROR)
+    except Failed as error:
+        return _complain(str(error), OUR_FAULT)
     except Interrupted as stop:
         return _complain(str(stop), 128 + stop.signal_number)
     except KeyboardInterrupt:
@@ -92,7 +111,7 @@ def describe_system_error(error: OSError) -> str:
 
 def _complain(message: str, code: int) -> int:
     line = " ".join(message.split())
-    prefix = "error: " if code == USER_ERROR else ""
+    prefix = "error: " if code in {USER_ERROR, OUR_FAULT} else ""
     sys.stderr.write(f"{prefix}{line}\n")
     sys.stderr.flush()
     return code

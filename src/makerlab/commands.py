@@ -131,7 +131,7 @@ def train_command(arguments: list[str] | None = None) -> int:
 def _resume(given: argparse.Namespace) -> int:
     from makerlab.runs.directory import run_of
     from makerlab.runs.log import stage_log
-    from makerlab.runs.manifest import read_manifest
+    from makerlab.runs.manifest import RESUMABLE, read_manifest
 
     fixed = ("config", "profile", "data", "run_name", "notes", "seed", "total_timesteps")
     for name in fixed:
@@ -142,7 +142,7 @@ def _resume(given: argparse.Namespace) -> int:
     if given.set:
         raise UserError("--set can't go with --resume: a run continues with its own settings")
     run = run_of(given.resume)
-    manifest = read_manifest(run.manifest)
+    manifest = read_manifest(run.manifest, needs=RESUMABLE)
     log = given.logs_dir / f"{manifest['config_name']}_train.log"
     with stage_log(log, prefix=f"seed {manifest['seed']}: ") as report:
         from makerlab.stages.train import resume
@@ -257,10 +257,9 @@ def _help(key: str) -> str:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"found {value}, expected at least 1")
-    return value
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number of at least 1")
+    return int(text)
 
 
 def _now() -> datetime.datetime:

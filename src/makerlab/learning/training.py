@@ -8,13 +8,16 @@ import numpy as np
 
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
+from makerlab.errors import Failed
 from makerlab.learning.learner import make_learner
 from makerlab.market.episodes import Market
 
 RECENT_EPISODES = 100
 
+_WAY_OUT = "a smaller train.learning_rate may help"
 
-class Diverged(Exception):
+
+class Diverged(Failed):
     """A loss or weight became infinite or NaN; the run can't go on."""
 
 
@@ -51,9 +54,11 @@ class Training:
             # NaN weights after finite losses: torch's distributions and the market refuse them.
             if np.isfinite(self.learner.policy().act(self._observation[None, :])).all():
                 raise
-            raise Diverged(f"training diverged at step {self.step}: NaN weights") from error
+            raise Diverged(
+                f"training diverged at step {self.step}: NaN weights; {_WAY_OUT}"
+            ) from error
         if not all(math.isfinite(value) for value in losses.values()):
-            raise Diverged(f"training diverged at step {self.step}: {losses}")
+            raise Diverged(f"training diverged at step {self.step}: {losses}; {_WAY_OUT}")
         self.losses = losses or self.losses
 
     def _interact(self) -> None:

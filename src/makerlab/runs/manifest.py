@@ -5,15 +5,17 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from makerlab.errors import UserError
+from makerlab.errors import UserError, nearest
 from makerlab.files import write_json
 
 RUNNING = "running"
 COMPLETE = "complete"
 FAILED = "failed"
+_STATES = (RUNNING, COMPLETE, FAILED)
 
 _PACKAGES = (
     "makerlab",
@@ -28,8 +30,12 @@ _PACKAGES = (
 )
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a manifest; raises UserError when it is missing or damaged."""
+# What a run needs to be continued, beside its state.
+RESUMABLE: dict[str, type] = {"config_name": str, "seed": int, "device": str, "data": dict}
+
+
+def read_manifest(path: Path, *, needs: Mapping[str, type] | None = None) -> dict[str, Any]:
+    """Read a manifest; raises UserError when it is missing, damaged, or lacks what is needed."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -38,6 +44,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: damaged, not JSON ({error})") from None
     if not isinstance(content, dict) or "state" not in content:
         raise UserError(f"{path}: damaged, found no 'state' in it")
+    if content["state"] not in _STATES:
+        hint = nearest(str(content["state"]), _STATES)
+        raise UserError(f"{path}: 'state' is {content['state']!r}; {hint}")
+    for name, kind in (needs or {}).items():
+        if not isinstance(content.get(name), kind):
+            raise UserError(
+                f"{path}: not as the train stage writes it, '{name}' is {content.get(name)!r}"
+            )
     return content
 
 

@@ -17,6 +17,17 @@ IGNORE_PARAMS = "none"
 # What a run remembers of the tuning behind it.
 _RECORDED = ("study", "storage", "trial", "score", "rescored", "n_trials", "params")
 
+_NEEDED: dict[str, type | tuple[type, ...]] = {
+    "params": dict,
+    "environment_key": str,
+    "study": str,
+    "storage": str,
+    "trial": int,
+    "score": (int, float),
+    "n_trials": int,
+    "rescored": dict,
+}
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -67,6 +78,7 @@ def resolve_config(
             f"pass --params_path {IGNORE_PARAMS}"
         )
     values = {f"train.{key}": value for key, value in tuned["params"].items()}
+    config.with_values(values, source=str(found))  # names the file when it is at fault
     config = load_config(config_path, overlays=overlays, tuned=values, flags=given)
     record = {"source": str(found), **{name: tuned[name] for name in _RECORDED}}
     return Resolved(config, config_path, record)
@@ -91,14 +103,13 @@ def read_best_params(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such file of tuned parameters") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: damaged, not JSON ({error})") from None
-    needed = ("params", "environment_key", "study", "storage", "trial", "score", "n_trials")
-    missing = [
-        name
-        for name in (*needed, "rescored")
-        if not isinstance(content, dict) or name not in content
-    ]
-    if missing:
-        raise UserError(f"{path}: not written by the tune stage, it has no '{missing[0]}'")
+    for name, kind in _NEEDED.items():
+        if not isinstance(content, dict) or name not in content:
+            raise UserError(f"{path}: not written by the tune stage, it has no '{name}'")
+        if not isinstance(content[name], kind):
+            raise UserError(
+                f"{path}: not as the tune stage writes it, '{name}' is {content[name]!r}"
+            )
     return dict(content)
 
 
