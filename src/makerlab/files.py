@@ -1,10 +1,11 @@
 """Writing files: whole or not at all, durable before they are named."""
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,8 +14,23 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file through a temporary name, fsync and rename.
 
     A reader sees the old content or the new, never a part; a kill leaves the old one. On failure
-    (a full disk, say) the temporary file is removed and the error is passed on.
+    (a full disk, say) the temporary file is removed and the error is passed on, naming `path`.
     """
+    with naming(path):
+        _write_atomically(path, write)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let what the system refuses name the file that was asked for, whatever was touched for it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from makerlab.errors import Interrupted, UserError
+from makerlab.files import naming
+from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 
 
@@ -19,24 +21,28 @@ def stage_log(path: Path, *, prefix: str = "") -> Iterator[Report]:
     Each line is one write, so several processes may share a file. Failures are logged before
     they are passed on, crashes of native code included.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", buffering=1, encoding="utf-8") as file:
+    check_writable(path.parent)
+    # Unbuffered: what a full disk refused is not tried again, and refused again, at the close.
+    with path.open("ab", buffering=0) as file:
         faulthandler.enable(file)
 
         def report(line: str) -> None:
             now = datetime.datetime.now(datetime.UTC)
             text = f"{now:%Y-%m-%d %H:%M:%S}Z {prefix}{line}\n"
-            file.write(text)
+            with naming(path):
+                file.write(text.encode())
             sys.stdout.write(text)
             sys.stdout.flush()
 
         try:
             yield report
         except (UserError, Interrupted) as error:
-            report(f"stopped: {error}")
+            with contextlib.suppress(OSError):
+                report(f"stopped: {error}")
             raise
         except Exception:
-            file.write(traceback.format_exc())
+            with contextlib.suppress(OSError):
+                file.write(traceback.format_exc().encode())
             raise
         finally:
             faulthandler.disable()

@@ -43,13 +43,16 @@ def is_local(owner: dict[str, Any]) -> bool:
 
 def check_writable(directory: Path) -> None:
     """Create a directory and raise UserError when it can't be written to."""
+    probe = directory / f".write_test_{os.getpid()}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
     except FileExistsError:
         raise UserError(f"{directory}: found a file, expected a directory") from None
-    probe = directory / f".write_test_{os.getpid()}"
-    probe.touch()
-    probe.unlink()
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise UserError(f"{directory}: can't be written to ({problem})") from None
 
 
 def _boot_id() -> str:

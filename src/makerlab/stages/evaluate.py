@@ -18,6 +18,7 @@ from makerlab.market.fill_card import fill_model_card
 from makerlab.plotting import equity_plot, inventory_plot
 from makerlab.runs import keys
 from makerlab.runs.directory import EvaluationDirectory, RunDirectory
+from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 from makerlab.statistics.bootstrap import Estimate
 from makerlab.tasks import SegmentResult, Workbench, open_workbench
@@ -46,6 +47,7 @@ def evaluate(
         model, deterministic=config.train.deterministic_eval, seed=config.evaluate.seed
     )
     _check_actions(model, policy, config)
+    check_writable(output.path)
     results = {}
     for segment in SEGMENT_NAMES:
         policies = {workbench.learned: policy, **workbench.baselines()}
