@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,12 +106,15 @@ def _read_weights(path: Path, content: io.BytesIO) -> Weights:
             _check_kind(path, json.loads(archive.read("data")))
             # Read whole: only then is the checksum compared.
             tensors = io.BytesIO(archive.read("policy.pth"))
-            weights: Weights = torch.load(tensors, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                # Of pickle protocols it does not know; it refuses the file as well.
+                warnings.simplefilter("ignore")
+                weights: Weights = torch.load(tensors, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: refused, policy.pth holds something other than tensors and could run code"
         ) from None
-    except (*DAMAGE, AssertionError, AttributeError):
+    except (*DAMAGE, AssertionError):
         raise UserError(f"{path}: damaged, or not a zip file of Stable-Baselines3") from None
     return weights
 

@@ -21,6 +21,7 @@ from makerlab.errors import UserError
 from makerlab.files import write_atomically
 
 DAMAGE = (
+    AttributeError,
     zipfile.BadZipFile,
     zlib.error,
     struct.error,

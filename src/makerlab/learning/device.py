@@ -28,7 +28,18 @@ def choose_device(wanted: str) -> str:
 
 
 def use_threads() -> int:
-    """Let torch use as many threads as OMP_NUM_THREADS says, one by default; returns how many."""
-    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    """Let torch use as many threads as OMP_NUM_THREADS says, one by default; returns how many.
+
+    Raises UserError when it says no number.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "1")
+    # A list is one number per nested level; the first is ours.
+    first = text.split(",")[0].strip()
+    if not (first.isascii() and first.isdigit() and int(first) >= 1):
+        raise UserError(
+            f"environment variable OMP_NUM_THREADS: found '{text}', expected a whole number of at "
+            "least 1"
+        )
+    threads = int(first)
     torch.set_num_threads(threads)
     return threads

@@ -26,8 +26,8 @@ _SHARED_CODE = (
 )
 
 _STAGE_CODE = {
-    "tune": ("tuning", "stages/tune.py"),
-    "train": ("stages/train.py",),
+    "tune": ("tuning", "stages/tune.py", "stages/checkpoints.py"),
+    "train": ("stages/train.py", "stages/checkpoints.py"),
     "evaluate": ("stages/evaluate.py",),
 }
 
@@ -49,6 +49,8 @@ def data_key(config: Config) -> str:
     if config.env.csv_path == SYNTHETIC:
         return f"{SYNTHETIC}:{content_hash(config.data.synthetic.model_dump(mode='json'))}"
     path = Path(config.env.csv_path)
+    if path.is_dir():
+        raise UserError(f"{path}: found a directory, expected a CSV or Parquet file")
     if not path.is_file():
         raise UserError(
             f"{path}: no such file of candles; fetch it with scripts/fetch_candles.py "

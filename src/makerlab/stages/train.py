@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from makerlab.config.load import stored_config
 from makerlab.data.candles import DataSource
 from makerlab.errors import Interrupted, UserError
 from makerlab.files import write_json, write_text
-from makerlab.learning.archive import read_archive, write_archive
+from makerlab.learning.archive import write_archive
 from makerlab.learning.device import choose_device, use_threads
 from makerlab.learning.training import Training
 from makerlab.market.fill_card import fill_model_card
@@ -30,6 +31,7 @@ from makerlab.runs.directory import (
 from makerlab.runs.manifest import (
     COMPLETE,
     FAILED,
+    RESUMABLE,
     RUNNING,
     git_state,
     read_manifest,
@@ -41,6 +43,7 @@ from makerlab.runs.owner import check_writable, this_process
 from makerlab.runs.progress import Report, StatusFile, duration
 from makerlab.runs.progress_log import ProgressLog
 from makerlab.runs.stopping import StopRequest
+from makerlab.stages.checkpoints import restore_checkpoint
 from makerlab.stages.resolve import Resolved
 from makerlab.tasks import Workbench, open_workbench
 
@@ -88,7 +91,7 @@ def resume(
     A complete run is left as it is. Raises UserError when another process works on it (unless
     `wait`), or when its data are no longer those it was started with.
     """
-    manifest = read_manifest(run.manifest)
+    manifest = read_manifest(run.manifest, needs=RESUMABLE)
     if manifest["state"] == COMPLETE:
         report(f"{run.path}: already complete, nothing to do")
         return run
@@ -136,14 +139,6 @@ def _create(
     command: list[str] | None,
 ) -> RunDirectory:
     config = resolved.config
-    run = create_run_directory(
-        runs_dir,
-        algo=config.train.algo,
-        short_name=config.run.short_name,
-        seed=config.train.seed,
-        now=now,
-    )
-    write_text(run.config, config.to_yaml())
     source = workbench.source
     manifest = {
         "state": RUNNING,
@@ -176,7 +171,20 @@ def _create(
         "best": None,
         "config": config.to_dict(),
     }
-    write_json(run.manifest, manifest)
+    run = create_run_directory(
+        runs_dir,
+        algo=config.train.algo,
+        short_name=config.run.short_name,
+        seed=config.train.seed,
+        now=now,
+    )
+    try:
+        write_text(run.config, config.to_yaml())
+        write_json(run.manifest, manifest)
+    except BaseException:
+        # A full disk, say: no directory is left that says nothing of what it was to be.
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
     return run
 
 
@@ -192,7 +200,7 @@ def _data_record(source: DataSource) -> dict[str, Any]:
 
 
 def _check_same_data(run: RunDirectory, manifest: dict[str, Any], workbench: Workbench) -> None:
-    before, today = manifest["data"]["sha256"], workbench.source.sha256
+    before, today = str(manifest["data"].get("sha256")), workbench.source.sha256
     if before != today:
         raise UserError(
             f"{run.path}: the data in {workbench.source.path} have changed since the run began "
@@ -234,9 +242,8 @@ class _Course:
     def _train(self) -> None:
         settings = self.config.train
         use_threads()
-        training = self.workbench.training(settings, device=self.device)
         with ProgressLog(self.run.progress, self.run.path) as progress:
-            best = self._restore(training, progress)
+            training, best = self._restore(progress)
             status = StatusFile(self.run.status, total=settings.total_timesteps, unit="steps")
             self.report(
                 f"training {self.run.name} from step {training.step:,} to "
@@ -273,22 +280,29 @@ class _Course:
         )
         self.report(f"{self.run.path}: complete")
 
-    def _restore(self, training: Training, progress: ProgressLog) -> dict[str, Any] | None:
-        """Continue from the newest readable checkpoint; returns the best validation so far."""
-        for path in (self.run.checkpoint, self.run.previous_checkpoint):
-            if not path.is_file():
-                continue
+    def _restore(self, progress: ProgressLog) -> tuple[Training, dict[str, Any] | None]:
+        """Continue from the newest readable checkpoint; returns the best validation so far too."""
+        found = [
+            path for path in (self.run.checkpoint, self.run.previous_checkpoint) if path.is_file()
+        ]
+        for path in found:
+            training = self._new_training()
             try:
-                content = read_archive(path)
+                content = restore_checkpoint(path, training, beside=("progress", "best"))
             except UserError as error:
                 self.report(f"warning: {error}; trying an older checkpoint")
                 continue
-            training.restore(content["training"])
             progress.restore(content["progress"], step=training.step)
-            best: dict[str, Any] | None = content["best"]
-            return best
+            return training, content["best"]
+        if found:
+            self.report(
+                f"warning: {self.run.path}: no checkpoint can be used, training starts over"
+            )
         progress.restore([], step=0)
-        return None
+        return self._new_training(), None
+
+    def _new_training(self) -> Training:
+        return self.workbench.training(self.config.train, device=self.device)
 
     def _validate(
         self, training: Training, progress: ProgressLog, best: dict[str, Any] | None
