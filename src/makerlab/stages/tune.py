@@ -11,7 +11,7 @@ import optuna
 from makerlab.config import Config, TrainSettings, warnings_of
 from makerlab.errors import UserError
 from makerlab.files import write_json
-from makerlab.learning.archive import read_archive, write_archive
+from makerlab.learning.archive import write_archive
 from makerlab.learning.device import choose_device, use_threads
 from makerlab.learning.training import Diverged, Training
 from makerlab.runs import keys
@@ -19,11 +19,13 @@ from makerlab.runs.directory import TuningDirectory, synthetic_folder
 from makerlab.runs.owner import check_writable, this_process
 from makerlab.runs.progress import Report, StatusFile
 from makerlab.runs.stopping import StopRequest
+from makerlab.stages.checkpoints import restore_checkpoint
 from makerlab.stages.resolve import Resolved
 from makerlab.statistics.bootstrap import mean_interval
 from makerlab.tasks import Workbench, open_workbench
 from makerlab.tuning.search import suggest
 from makerlab.tuning.slots import Slots, open_slots
+from makerlab.tuning.storage import storage_errors
 
 RESCORED = "makerlab:rescored"
 FRESH_SEED_OFFSET = 10_000
@@ -48,6 +50,32 @@ def tune(
     Raises UserError for bad input, Interrupted when asked to stop.
     """
     check_writable(runs_dir)
+    if save:
+        _check_target(best_params)
+    with storage_errors(storage):
+        return _tune(
+            resolved,
+            runs_dir=runs_dir,
+            storage=storage,
+            study_name=study_name,
+            best_params=best_params if save else None,
+            folder=best_params.parent,
+            device=choose_device(device),
+            report=report,
+        )
+
+
+def _tune(
+    resolved: Resolved,
+    *,
+    runs_dir: Path,
+    storage: str,
+    study_name: str | None,
+    best_params: Path | None,
+    folder: Path,
+    device: str,
+    report: Report,
+) -> dict[str, Any] | None:
     config = resolved.config
     key = keys.tune_key(config)
     name = study_name or f"{resolved.name}-{key[:12]}"
@@ -56,8 +84,8 @@ def tune(
     slots = open_slots(
         storage, name, key=key, trials=config.tune.n_trials, lock_dir=runs_dir, config=config.tune
     )
-    directory = TuningDirectory(best_params.parent)
-    worker = _Worker(resolved, workbench, slots, directory, choose_device(device), report)
+    directory = TuningDirectory(folder)
+    worker = _Worker(resolved, workbench, slots, directory, device, report)
     worker.work()
     with slots.finishing() as alone:
         if not alone:
@@ -71,11 +99,18 @@ def tune(
                 f"({config.tune.metric}); look at the log, or raise --n_trials"
             )
         record = {"tune_key": key, **found}
-        if save:
+        if best_params is not None:
             write_json(best_params, record)
             report(f"{best_params}: written")
         worker.status("complete")
     return record
+
+
+def _check_target(best_params: Path) -> None:
+    """Find out before the study, not after it, whether its result can be written."""
+    if best_params.is_dir():
+        raise UserError(f"{best_params}: found a directory, expected a file for the parameters")
+    check_writable(best_params.parent)
 
 
 def tune_in_processes(arguments: list[str], jobs: int) -> int:
@@ -166,8 +201,7 @@ class _Worker:
         checkpoint: Path,
     ) -> float | None:
         """Train with a trial's parameters; returns the best validation score on the way."""
-        training = self.workbench.training(settings, device=self.device)
-        scores = self._continue(training, checkpoint, trial)
+        training, scores = self._continue(settings, checkpoint, trial)
         total, reports = settings.total_timesteps, self.config.tune.reports
         for number in range(len(scores) + 1, reports + 1):
             self._advance(training, total * number // reports, stop)
@@ -186,23 +220,23 @@ class _Worker:
         return max(defined) if defined else None
 
     def _continue(
-        self, training: Training, checkpoint: Path, trial: optuna.trial.Trial
-    ) -> list[tuple[int, float | None]]:
-        """Take up what a killed process left of this trial; returns the scores so far."""
+        self, settings: TrainSettings, checkpoint: Path, trial: optuna.trial.Trial
+    ) -> tuple[Training, list[tuple[int, float | None]]]:
+        """Take up what a killed process left of this trial; returns the scores so far too."""
+        training = self.workbench.training(settings, device=self.device)
         if not checkpoint.is_file():
-            return []
+            return training, []
         try:
-            content = read_archive(checkpoint)
+            content = restore_checkpoint(checkpoint, training, beside=("params", "scores"))
+            if content["params"] != trial.user_attrs["params"]:
+                raise UserError(f"{checkpoint}: is of other parameters")
         except UserError as error:
             self.report(f"warning: {error}; the trial starts over")
-            return []
-        if content["params"] != trial.user_attrs["params"]:
-            return []
-        training.restore(content["training"])
+            return self.workbench.training(settings, device=self.device), []
         for step, score in content["scores"]:
             if score is not None:
                 trial.report(score, step)
-        return list(content["scores"])
+        return training, list(content["scores"])
 
     def _advance(self, training: Training, until: int, stop: StopRequest) -> None:
         while training.step < until:

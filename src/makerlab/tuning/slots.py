@@ -17,17 +17,13 @@ from typing import Any
 
 import filelock
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from makerlab.config import TuneSettings
 from makerlab.errors import UserError
 from makerlab.runs.owner import is_alive, is_local, this_process
+from makerlab.tuning.storage import HEARTBEAT_SECONDS, open_storage
 
-HEARTBEAT_SECONDS = 30
-GRACE_SECONDS = 180
-SQLITE_PATIENCE_SECONDS = 120
 STARTUP_SAMPLES = 8
 """Random trials before TPE begins; Optuna's default of 10 is most of a small study."""
 
@@ -48,7 +44,7 @@ def open_slots(
     lock = filelock.FileLock(lock_dir / f".{_short(storage + name)}.study.lock")
     # Creating the tables is no more safe to do twice at once than creating the study.
     with filelock.FileLock(lock_dir / ".storage.lock"):
-        backend = _open_storage(storage)
+        backend = open_storage(storage)
         study = optuna.create_study(
             study_name=name,
             storage=backend,
@@ -58,10 +54,11 @@ def open_slots(
                 n_startup_trials=config.startup_trials, n_warmup_steps=0
             ),
         )
-    stored = study.user_attrs.get(_KEY)
-    if stored is None:
-        study.set_user_attr(_KEY, key)
-    elif stored != key:
+        stored = study.user_attrs.get(_KEY)
+        if stored is None:
+            _check_own(study)
+            study.set_user_attr(_KEY, key)
+    if stored not in {None, key}:
         raise UserError(
             f"study '{name}': was made with another config, data or code than these; "
             "leave out --study_name or give a new one"
@@ -210,25 +207,14 @@ class Slots:
             stopped.set()
 
 
-def _open_storage(storage: str) -> optuna.storages.BaseStorage:
-    """Open an Optuna URL, or a journal file by its path."""
-    if "://" not in storage:
-        return JournalStorage(JournalFileBackend(storage))
-    patience: dict[str, Any] = {}
-    if storage.startswith("sqlite"):
-        patience = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
-    try:
-        return optuna.storages.RDBStorage(
-            storage,
-            engine_kwargs=patience,
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
+def _check_own(study: optuna.Study) -> None:
+    """Refuse a study that something else made: its trials stand for no slots."""
+    maximized = study.directions == [optuna.study.StudyDirection.MAXIMIZE]
+    if not maximized or study.get_trials(deepcopy=False):
+        raise UserError(
+            f"study '{study.study_name}': was made by another program; "
+            "leave out --study_name or give a new one"
         )
-    except Exception as error:
-        if type(error).__module__.startswith(("sqlalchemy", "alembic", "sqlite3")):
-            line = str(error).splitlines()[0]
-            raise UserError(f"--storage {storage}: can't be opened ({line})") from None
-        raise
 
 
 def _sampler_seed(seed: int, slot: int) -> int:
