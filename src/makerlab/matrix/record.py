@@ -44,9 +44,10 @@ def read_record(runs_dir: Path) -> dict[str, Any] | None:
     """Return the record of the last matrix, None when there is none that can be read."""
     try:
         content = json.loads(record_path(runs_dir).read_bytes())
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        MatrixOptions.from_dict(content["arguments"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return content if isinstance(content, dict) and "arguments" in content else None
+    return content if set(content) >= {"state", "owner", "environment", "running"} else None
 
 
 class MatrixRecord:
