@@ -152,7 +152,7 @@ class TrainSettings(Settings):
 
     algo: Literal["SAC"] = Field("SAC", description="The learning algorithm.")
     learner: Literal["fast", "sb3"] = Field(
-        "sb3",
+        "fast",
         description="Who computes it: the fast learner, or Stable-Baselines3 as the reference.",
     )
     precision: Literal["float32", "bfloat16"] = Field(

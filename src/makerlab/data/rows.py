@@ -11,7 +11,7 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
 
-class BadRow(Exception):  # noqa: N818 - a finding; the loader turns it into a UserError
+class BadRow(Exception):
     """The first row (0-based) that breaks a rule, and what is wrong with it."""
 
     def __init__(self, row: int, problem: str) -> None:
