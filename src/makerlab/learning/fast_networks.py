@@ -16,9 +16,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from makerlab.learning.fast_relu import add_bias_and_rectify, through_rectifier
+
 Sizes = tuple[int, ...]
+# Below this many weights, rounding costs more than it saves.
+_LARGE = 128 * 128
+
 _MKLDNN: Any = torch.backends.mkldnn
-_relu_backward = torch.ops.aten.threshold_backward.grad_input
 
 
 class Layer(NamedTuple):
@@ -63,7 +67,7 @@ def parameter_count(networks: int, sizes: Sizes) -> int:
 def layers_of(flat: Tensor, networks: int, sizes: Sizes, *, rounded: bool = False) -> list[Layer]:
     """Return a flat tensor's views, layer by layer: all K weights, then all K biases.
 
-    `rounded` lets products between hidden layers, which are nearly all the work, round their
+    `rounded` lets products between wide hidden layers, which are nearly all the work, round their
     factors to bfloat16; sums, results, observations and outputs stay in single precision.
     """
     layers = []
@@ -102,8 +106,8 @@ def forward(layers: Sequence[Layer], inputs: Tensor, result: Activations) -> Non
     """Fill the activations for inputs of shape (K, batch, inputs)."""
     for layer, hidden in zip(layers, result.hidden, strict=False):
         with _factors(layer.rounded):
-            torch.baddbmm(layer.bias, inputs, layer.weight_transposed, out=hidden)
-        hidden.relu_()
+            torch.bmm(inputs, layer.weight_transposed, out=hidden)
+        add_bias_and_rectify(hidden, layer.bias)
         inputs = hidden
     last = layers[-1]
     torch.baddbmm(last.bias, last.weight, inputs.mT, out=result.output)
@@ -120,14 +124,14 @@ def backward(
     below = [inputs, *activations.hidden]
     torch.bmm(deltas.output, below[-1], out=gradients[-1].weight)
     torch.sum(deltas.output, 2, keepdim=True, out=gradients[-1].bias)
-    _delta_below_output(layers, activations, deltas)
+    torch.bmm(deltas.output.mT, layers[-1].weight, out=deltas.hidden[-1])
     for number in reversed(range(len(deltas.hidden))):
-        delta = deltas.hidden[number]
-        with _factors(gradients[number].rounded):
-            torch.bmm(delta.mT, below[number], out=gradients[number].weight)
-        torch.sum(delta, 1, keepdim=True, out=gradients[number].bias)
-        if number > 0:
-            _delta_below(layers[number], delta, below[number], deltas.hidden[number - 1])
+        delta, gradient = deltas.hidden[number], gradients[number]
+        through_rectifier(delta, activations.hidden[number], gradient.bias)
+        with _factors(gradient.rounded):
+            torch.bmm(delta.mT, below[number], out=gradient.weight)
+            if number > 0:
+                torch.bmm(delta, layers[number].weight, out=deltas.hidden[number - 1])
 
 
 def backward_to_inputs(
@@ -142,25 +146,11 @@ def backward_to_inputs(
     `columns` are those inputs' columns of the first layer's weight, transposed: (K, columns,
     width), contiguous. The parameters' gradients aren't computed.
     """
-    _delta_below_output(layers, activations, deltas)
-    for number in reversed(range(1, len(deltas.hidden))):
-        _delta_below(
-            layers[number],
-            deltas.hidden[number],
-            activations.hidden[number - 1],
-            deltas.hidden[number - 1],
-        )
-    torch.bmm(columns, deltas.hidden[0].mT, out=result)
-
-
-def _delta_below_output(
-    layers: Sequence[Layer], activations: Activations, deltas: Activations
-) -> None:
     torch.bmm(deltas.output.mT, layers[-1].weight, out=deltas.hidden[-1])
-    _relu_backward(deltas.hidden[-1], activations.hidden[-1], 0, grad_input=deltas.hidden[-1])
-
-
-def _delta_below(layer: Layer, delta: Tensor, hidden: Tensor, result: Tensor) -> None:
-    with _factors(layer.rounded):
-        torch.bmm(delta, layer.weight, out=result)
-    _relu_backward(result, hidden, 0, grad_input=result)
+    for number in reversed(range(len(deltas.hidden))):
+        delta = deltas.hidden[number]
+        through_rectifier(delta, activations.hidden[number], None)
+        if number > 0:
+            with _factors(layers[number].rounded):
+                torch.bmm(delta, layers[number].weight, out=deltas.hidden[number - 1])
+    torch.bmm(columns, deltas.hidden[0].mT, out=result)
