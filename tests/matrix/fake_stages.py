@@ -61,6 +61,21 @@ def main(stage: str) -> None:
     run_command(lambda: stages[stage](given))
 
 
+def best_params(config: Config, **params: Any) -> dict[str, Any]:
+    """Return what tuning writes at its end."""
+    return {
+        "tune_key": keys.tune_key(config),
+        "environment_key": keys.environment_key(config),
+        "params": params,
+        "study": "study",
+        "storage": "sqlite:///runs/optuna.db",
+        "trial": 0,
+        "score": 1.0,
+        "n_trials": config.tune.n_trials,
+        "rescored": {"value": 0.5, "low": None, "high": None},
+    }
+
+
 def _tune(given: argparse.Namespace) -> int:
     config = _config(given, None)
     place = tuning_directory(Path(given.runs_dir), "SAC", Path(given.config).stem)
@@ -68,14 +83,7 @@ def _tune(given: argparse.Namespace) -> int:
     status = StatusFile(place.status, total=config.tune.n_trials, unit="trials")
     status.write(0, force=True, stage="tune", state="running", owner=this_process(), best=None)
     _misbehave(config, "tune")
-    record = {
-        "tune_key": keys.tune_key(config),
-        "environment_key": keys.environment_key(config),
-        "params": {"learning_rate": 0.001},
-        "n_trials": config.tune.n_trials,
-        **dict.fromkeys(("study", "storage", "trial", "score", "rescored")),
-    }
-    write_json(place.best_params, record)
+    write_json(place.best_params, best_params(config, learning_rate=0.001))
     return 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.matrix.fake_stages import write_config
+from tests.matrix.fake_stages import best_params, write_config
 
 from makerlab.errors import UserError
 from makerlab.files import write_json
@@ -40,14 +40,7 @@ def open_ledger(*, stages: tuple[str, ...] = ("tune", "train", "evaluate")) -> L
 
 def write_params(ledger: Ledger, **changes: Any) -> None:
     """Write best_params.json as tuning does."""
-    config = ledger.experiments["first"].config
-    record = {
-        "tune_key": keys.tune_key(config),
-        "environment_key": keys.environment_key(config),
-        "params": {"gamma": 0.95},
-        "n_trials": 3,
-        **dict.fromkeys(("study", "storage", "trial", "score", "rescored")),
-    }
+    record = best_params(ledger.experiments["first"].config, gamma=0.95)
     path = ledger.tuning("first").best_params
     path.unlink(missing_ok=True)
     write_json(path, record | changes)
