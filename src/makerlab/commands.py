@@ -180,7 +180,7 @@ def evaluate_command(arguments: list[str] | None = None) -> int:
         from makerlab.learning.device import choose_device
         from makerlab.stages.evaluate import evaluate
 
-        choose_device(given.device)
+        device = choose_device(given.device)
         if given.config is not None:
             report(f"warning: judged in the environment of {given.config}, not in the run's own")
         evaluate(
@@ -189,6 +189,7 @@ def evaluate_command(arguments: list[str] | None = None) -> int:
             config=config,
             cross_config=given.config,
             output=output,
+            device=device,
             report=report,
         )
     return 0

@@ -69,7 +69,9 @@ class LearnedPolicy:
         return result
 
 
-def load_policy(path: Path, *, deterministic: bool = True, seed: int = 0) -> LearnedPolicy:
+def load_policy(
+    path: Path, *, deterministic: bool = True, seed: int = 0, device: str = "cpu"
+) -> LearnedPolicy:
     """Read the actor from a model.zip of Stable-Baselines3.
 
     Only tensors are read (`weights_only`), never the pickled settings beside them, so a stranger's
@@ -83,6 +85,7 @@ def load_policy(path: Path, *, deterministic: bool = True, seed: int = 0) -> Lea
         raise UserError(f"{path}: found a directory, expected a model.zip") from None
     weights = _read_weights(path, content)
     try:
+        weights = {name: value.to(device) for name, value in weights.items()}
         policy = LearnedPolicy(weights, deterministic=deterministic, seed=seed)
         # Layers that don't fit together show when the policy acts.
         action = policy.act(np.zeros((1, policy.observation_size), np.float32))

@@ -43,7 +43,7 @@ class StatusFile:
             "done": done,
             "total": self._total,
             "unit": self._unit,
-            "per_second": round(speed, 3),
+            "per_second": float(f"{speed:.4g}"),
             "seconds_left": None if left is None else round(left, 1),
             "updated": now,
             **more,

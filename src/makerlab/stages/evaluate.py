@@ -33,6 +33,7 @@ def evaluate(
     config: Config,
     cross_config: Path | None,
     output: EvaluationDirectory,
+    device: str,
     report: Report,
 ) -> dict[str, Any]:
     """Judge a model on train, validation and test; returns what metrics.json holds.
@@ -44,7 +45,10 @@ def evaluate(
     own = stored_config(run.config)
     workbench = open_workbench(config, synthetic_folder=run.path.parents[1] / "synthetic")
     policy = load_policy(
-        model, deterministic=config.train.deterministic_eval, seed=config.evaluate.seed
+        model,
+        deterministic=config.train.deterministic_eval,
+        seed=config.evaluate.seed,
+        device=device,
     )
     _check_actions(model, policy, config)
     check_writable(output.path)
@@ -54,6 +58,9 @@ def evaluate(
         results[segment] = workbench.evaluate(policies, segment, config.evaluate)
         report(f"{segment}: {_sentence(results[segment])}")
     record = _record(model, own, config, cross_config, workbench, results)
+    if model.resolve() != run.best_model.resolve():
+        # Another model than the one chosen on validation does not stand for the run.
+        record["evaluate_key"] = None
     _write_pictures_and_tables(run, output, workbench, results)
     write_json(output.metrics, record, compact=True)
     report(f"{output.metrics}: written")

@@ -85,7 +85,7 @@ def _tune(
         storage, name, key=key, trials=config.tune.n_trials, lock_dir=runs_dir, config=config.tune
     )
     directory = TuningDirectory(folder)
-    worker = _Worker(resolved, workbench, slots, directory, device, report)
+    worker = _Worker(resolved, key, workbench, slots, directory, device, report)
     worker.work()
     with slots.finishing() as alone:
         if not alone:
@@ -134,6 +134,7 @@ class _Worker:
     """One process at work on a study."""
 
     resolved: Resolved
+    key: str
     workbench: Workbench
     slots: Slots
     directory: TuningDirectory
@@ -312,6 +313,7 @@ class _Worker:
             force=True,
             stage="tune",
             state=state,
+            tune_key=self.key,
             owner=this_process(),
             best=None if best is None else best.value,
             error=error,
