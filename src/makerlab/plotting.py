@@ -147,7 +147,7 @@ def _with_breaks(timestamps_ms: Integers, values: Floats) -> tuple[npt.NDArray[A
 
 def _time_axis(axes: Axes) -> None:
     # Matplotlib's dates are UTC unless told otherwise, but a user's matplotlibrc may tell.
-    locator: Any = AutoDateLocator(maxticks=9, tz=UTC)  # type: ignore[no-untyped-call]
+    locator: Any = AutoDateLocator(minticks=3, maxticks=9, tz=UTC)  # type: ignore[no-untyped-call]
     formatter: Any = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(formatter)
