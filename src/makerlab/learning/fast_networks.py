@@ -78,7 +78,7 @@ def layers_of(flat: Tensor, networks: int, sizes: Sizes, *, rounded: bool = Fals
         weight = flat[position:middle].view(networks, outputs, inputs)
         last = number == len(sizes) - 1
         bias = flat[middle:end].view((networks, outputs, 1) if last else (networks, 1, outputs))
-        large = 1 < number and not last and inputs * outputs >= _LARGE
+        large = number > 1 and not last and inputs * outputs >= _LARGE
         layers.append(Layer(weight, weight.mT, bias, rounded and large))
         position = end
     return layers
