@@ -10,6 +10,7 @@ cache, since they were just written.
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
@@ -35,29 +36,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs_dir = (options.keep or Path(folder)) / "runs"
         if not runs_dir.exists():
-            seconds = timed(lambda: make_runs(runs_dir, options.runs))
-            print(f"made {options.runs:,} runs in {seconds:.1f} s")
+            make_runs(runs_dir, options.runs)
         for name, plots_dir in (("tables", None), ("tables and plots", Path(folder) / "plots")):
-            lines: list[str] = []
-            seconds = timed(
-                lambda plots_dir=plots_dir, lines=lines: analyze(
-                    runs_dir,
-                    plots_dir=plots_dir,
-                    sort_by=None,
-                    top_k=10,
-                    plot_param=None,
-                    plot_metric=None,
-                    report=lines.append,
-                )
+            clock, processor = timed_analysis(runs_dir, plots_dir)
+            print(
+                f"{options.runs:,} runs, {name}: {clock:.2f} s by the clock, {processor:.2f} s of "
+                f"processor time (load of the machine {os.getloadavg()[0]:.1f})"
             )
-            print(f"{name}: {seconds:.2f} s, {options.runs / seconds:,.0f} runs/s")
 
 
-def timed(work: Any) -> float:
-    """Return how many seconds something takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def timed_analysis(runs_dir: Path, plots_dir: Path | None) -> tuple[float, float]:
+    """Return the seconds of an analysis, by the clock and of this process's processor time."""
+    clock, processor = time.perf_counter(), time.process_time()
+    analyze(
+        runs_dir,
+        plots_dir=plots_dir,
+        sort_by=None,
+        top_k=10,
+        plot_param=None,
+        plot_metric=None,
+        report=lambda line: None,
+    )
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def make_runs(runs_dir: Path, count: int) -> None:

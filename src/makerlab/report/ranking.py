@@ -4,6 +4,7 @@ Runs stand in one ranking only when they were judged on the same data (source an
 the same segments, under the same profile and for the same task.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,14 +116,18 @@ def group_id(record: RunRecord) -> str | None:
     manifest = record.manifest
     if manifest is None or manifest.data.sha256 is None or manifest.split is None:
         return None
-    ranges = {
-        name: [segment.get("start"), segment.get("end")]
+    ranges = tuple(
+        (name, str(segment.get("start")), str(segment.get("end")))
         for name, segment in manifest.split.items()
         if isinstance(segment, dict)
-    }
-    key = content_hash([manifest.task, manifest.data_source, manifest.data.sha256, ranges])
+    )
+    key = _hash((manifest.task, manifest.data_source, manifest.data.sha256, ranges))
     profile = manifest.profile or "own"
     return f"{manifest.data_source}-{manifest.data.sha256[:8]}-{key[:6]}-{profile}"
+
+
+_hash = functools.cache(content_hash)
+"""Thousands of runs share a few rankings."""
 
 
 def ranking_groups(records: Sequence[RunRecord], *, sort_by: str) -> list[RankingGroup]:

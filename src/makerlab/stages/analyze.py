@@ -68,9 +68,9 @@ def analyze(
             plots_dir=plots_dir,
             report=report,
         )
-    if plots_dir is None:
-        return result
-    return dataclasses.replace(result, plots=tuple(_draw(plots, plots_dir, report)))
+        if plots_dir is None:
+            return result
+        return dataclasses.replace(result, plots=tuple(_draw(plots, plots_dir, report)))
 
 
 def _tables(
@@ -159,6 +159,9 @@ def _no_garbage_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        # What was made meanwhile counts as old, or the first collection would go through it all.
+        gc.freeze()
+        gc.unfreeze()
         if enabled:
             gc.enable()
 
