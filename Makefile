@@ -70,7 +70,7 @@ type: $(DEV) ## types
 	@$(VENV_PYTHON) -m mypy
 
 bench: $(DEV) ## benchmarks
-	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done
 
 clean: ## remove caches; runs, logs, plots and .venv stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

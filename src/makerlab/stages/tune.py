@@ -206,7 +206,9 @@ class _Worker:
         total, reports = settings.total_timesteps, self.config.tune.reports
         for number in range(len(scores) + 1, reports + 1):
             self._advance(training, total * number // reports, stop)
-            score = self.workbench.score(training.learner.policy())
+            score = self.workbench.score(
+                training.learner.policy(deterministic=settings.deterministic_eval)
+            )
             scores.append((training.step, score))
             trial.set_user_attr("steps", training.step)
             if score is not None:
@@ -297,7 +299,7 @@ class _Worker:
         for number in range(1, self.config.tune.reports + 1):
             until = settings.total_timesteps * number // self.config.tune.reports
             self._advance(training, until, stop)
-            policy = training.learner.policy()
+            policy = training.learner.policy(deterministic=settings.deterministic_eval)
             score = self.workbench.score(policy)
             fresh = self.workbench.score(policy, fresh=True)
             if score is not None and fresh is not None and score > chosen[0]:
