@@ -17,15 +17,12 @@ IGNORE_PARAMS = "none"
 # What a run remembers of the tuning behind it.
 _RECORDED = ("study", "storage", "trial", "score", "rescored", "n_trials", "params")
 
-_NEEDED: dict[str, type | tuple[type, ...]] = {
+# What is worked with has a type; what a run merely remembers may be anything.
+_NEEDED: dict[str, type] = {
     "params": dict,
     "environment_key": str,
-    "study": str,
-    "storage": str,
-    "trial": int,
-    "score": (int, float),
     "n_trials": int,
-    "rescored": dict,
+    **dict.fromkeys(("study", "storage", "trial", "score", "rescored"), object),
 }
 
 
