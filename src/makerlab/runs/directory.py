@@ -123,7 +123,11 @@ class TuningDirectory:
 
     def checkpoint(self, study: str, slot: int) -> Path:
         """Where a trial continues after a kill."""
-        return self.path / "trials" / study / f"{slot:04d}.zip"
+        return self.checkpoints(study) / f"{slot:04d}.zip"
+
+    def checkpoints(self, study: str) -> Path:
+        """Where the checkpoints of a study's trials lie until it is finished."""
+        return self.path / "trials" / study
 
 
 def tuning_directory(runs_dir: Path, algo: str, config_name: str) -> TuningDirectory:

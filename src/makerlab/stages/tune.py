@@ -1,6 +1,7 @@
 """The tune stage: one Optuna study per config, worked on by any number of processes."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,8 @@ def _tune(
                 f"study '{name}': none of its {config.tune.n_trials} trials finished with a score "
                 f"({config.tune.metric}); look at the log, or raise --n_trials"
             )
+        # A kill right after a trial's end leaves its checkpoint behind.
+        shutil.rmtree(directory.checkpoints(name), ignore_errors=True)
         record = {"tune_key": key, **found}
         if best_params is not None:
             write_json(best_params, record)
