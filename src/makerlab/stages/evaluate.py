@@ -61,7 +61,7 @@ def evaluate(
     if model.resolve() != run.best_model.resolve():
         # Another model than the one chosen on validation does not stand for the run.
         record["evaluate_key"] = None
-    _write_pictures_and_tables(run, output, workbench, results)
+    _write_pictures_and_tables(run, output, workbench, results, config.env.max_inventory)
     write_json(output.metrics, record, compact=True)
     report(f"{output.metrics}: written")
     return record
@@ -158,6 +158,7 @@ def _write_pictures_and_tables(
     output: EvaluationDirectory,
     workbench: Workbench,
     results: dict[SegmentName, SegmentResult],
+    limit: float,
 ) -> None:
     for segment, result in results.items():
         for number, table in enumerate(result.episode_tables):
@@ -183,6 +184,7 @@ def _write_pictures_and_tables(
         learned.position,
         title=f"{run.name}: inventory, test",
         subtitle=subtitle,
+        limit=limit,
     )
 
 
