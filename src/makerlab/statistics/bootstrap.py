@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,6 +23,9 @@ class Estimate(NamedTuple):
 
 UNDEFINED = Estimate(None, None, None)
 
+FEWEST_EPISODES = 5
+"""Resamples of fewer can't reach as far as the truth may lie: of 3, three times in four."""
+
 
 def resample_weights(episodes: int, *, samples: int, seed: int) -> Floats:
     """Return how often each episode is drawn in each resample: (samples, episodes)."""
@@ -34,18 +37,22 @@ def resample_weights(episodes: int, *, samples: int, seed: int) -> Floats:
 def percentile_interval(
     value: float, resampled: Floats, *, episodes: int, confidence: float
 ) -> Estimate:
-    """Return the percentile bootstrap interval of a value from its resamples (samples,).
+    """Return the expanded percentile interval of a value from its resamples (samples,).
 
-    Undefined (None) where the value is NaN; without bounds for fewer than two episodes or when
-    over a tenth of the resamples are NaN.
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
+    Undefined (None) where the value is NaN; without bounds for fewer than FEWEST_EPISODES or when
+    over a tenth of the resamples are NaN. The plain percentile interval is that of a normal
+    distribution with the deviation divided by n: of 20 episodes 95 % hold the truth 92 % of the
+    time, of 5 only 83 %. Percentiles further out, Phi(-sqrt(n/(n-1)) t), make up for it.
+    Source: Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician
+    69(4), 2015, section on expanded percentile intervals.
     """
     if not np.isfinite(value):
         return UNDEFINED
     defined = resampled[np.isfinite(resampled)]
-    if episodes < 2 or len(defined) < 0.9 * len(resampled):
+    if episodes < FEWEST_EPISODES or len(defined) < 0.9 * len(resampled):
         return Estimate(value, None, None)
-    tail = (1.0 - confidence) / 2.0
+    reach = float(stdtrit(episodes - 1, 0.5 + confidence / 2.0))
+    tail = float(ndtr(-np.sqrt(episodes / (episodes - 1)) * reach))
     low, high = np.quantile(defined, [tail, 1.0 - tail])
     return Estimate(value, float(low), float(high))
 
