@@ -84,6 +84,7 @@ class Training:
     def snapshot(self) -> dict[str, Any]:
         """Return everything a later step depends on."""
         return {
+            "settings": self.settings.model_dump(mode="json"),
             "step": self.step,
             "episodes": self.episodes,
             "losses": self.losses,
@@ -94,7 +95,15 @@ class Training:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot as if nothing had happened."""
+        """Continue from a snapshot as if nothing had happened.
+
+        Raises ValueError when it is of a training with other settings: its tensors may fit by
+        chance or by broadcasting.
+        """
+        made, mine = snapshot["settings"], self.settings.model_dump(mode="json")
+        for name in mine:
+            if made[name] != mine[name]:
+                raise ValueError(f"made with train.{name} {made[name]}, not {mine[name]}")
         self.step = snapshot["step"]
         self.episodes = snapshot["episodes"]
         self.losses = snapshot["losses"]
