@@ -69,7 +69,8 @@ def parquet_table(path: Path, content: bytes) -> pd.DataFrame:
         # Without pandas' own notes a timestamp that was the index is an ordinary column.
         frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
-        problem = str(error).strip().partition("\n")[0]
+        # Arrow names the buffer it was given; the path stands before.
+        problem = str(error).strip().partition("\n")[0].rpartition("'<Buffer>': ")[2]
         raise UserError(f"{path}: not a valid Parquet file: {problem}") from None
     return frame
 

@@ -53,8 +53,8 @@ class Market:
         if len(starts) == 0:
             raise UserError(
                 f"data_split: the {self.segment.name} segment has {len(self.ts_ms)} bars and no "
-                f"stretch of {needed} without a gap, which one episode needs "
-                f"({WARM_UP_BARS} warm-up + env.episode_length {length} + 1); "
+                f"stretch of {needed} without a gap, which an episode of {length} bars needs "
+                f"({WARM_UP_BARS} to warm up before it, 1 after it); "
                 "use more data, a shorter episode or another split"
             )
         return starts
