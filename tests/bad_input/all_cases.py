@@ -3,9 +3,11 @@
 from tests.bad_input.case import Case
 from tests.bad_input.config_cases import CONFIGS, FLAGS
 from tests.bad_input.data_cases import DATA, FETCH
+from tests.bad_input.disk_cases import DISKS
 from tests.bad_input.matrix_cases import MATRICES, PATHS
 from tests.bad_input.model_cases import ANALYSES, MODELS
-from tests.bad_input.run_cases import PARAMS, RUNS, STUDIES
+from tests.bad_input.run_cases import RUNS
+from tests.bad_input.study_cases import PARAMS, STUDIES
 
 SECTIONS: dict[str, list[Case]] = {
     "Configs": CONFIGS,
@@ -19,6 +21,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Analyses": ANALYSES,
     "Matrices": MATRICES,
     "Paths": PATHS,
+    "Full and read-only disks": DISKS,
 }
 
 CASES = [case for cases in SECTIONS.values() for case in cases]

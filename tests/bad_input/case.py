@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bad_input.lab import CONFIG, TINY_CONFIG
+from tests.bad_input.lab import CONFIG
+from tests.commands import TINY_CONFIG
 
 Prepare = Callable[[Path], object]
 
@@ -22,6 +23,8 @@ class Case:
     variables: Mapping[str, str] = field(default_factory=dict)
     adds: tuple[str, ...] = ()
     """Files and folders that may be new, as regular expressions."""
+    disk: str = ""
+    """Whether a small file system is mounted as `disk/`: `rw`, or `ro` once it is prepared."""
     changes: tuple[str, ...] = ()
     """Files that may be other than before, as regular expressions."""
 

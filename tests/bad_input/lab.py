@@ -7,34 +7,35 @@ import io
 import os
 import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
-from tests.commands import REPOSITORY, TINY_CONFIG, write_tiny_config
+from tests.commands import REPOSITORY, write_tiny_config
 
 from makerlab import commands
 from makerlab.cli import exit_code_of
+from makerlab.config import SyntheticSettings
 from makerlab.data.candles import write_candles
 from makerlab.data.synthetic import generate_candles
 from makerlab.files import file_hash
 from makerlab.matrix.command import matrix_command, status_command
-
-from makerlab.config import SyntheticSettings
 
 RUN = Path("runs/SAC/20260101_000000_tiny_seed0")
 BEST_PARAMS = Path("runs/SAC/tiny/best_params.json")
 STUDY = Path("runs/optuna.db")
 CANDLES = Path("candles.csv")
 CONFIG = Path("tiny.yaml")
+DISK = "disk"
 
 # Logs tell of failures, locks stay, and made-up candles are kept: no part of any result.
 _HARMLESS = re.compile(r"logs(/.*\.log)?|(.*/)?\.[^/]*lock(\.finish)?|runs/synthetic/.*")
 _RUN_NAME = re.compile(r"\d{8}_\d{6}_.+")
+_NEW_RUN = re.compile(r"(?!20260101_000000)\b\d{8}_\d{6}_")
 _HASH = re.compile(r"\b[0-9a-f]{12}\b")
 
 
@@ -47,12 +48,14 @@ class Outcome:
     err: str
     lost: list[str]
     added: list[str]
+    debris: list[str]
 
     @property
     def message(self) -> str:
-        """The line a user reads, hashes shortened."""
+        """The line a user reads, without what differs from one time or machine to another."""
         text = self.err or _last_warning(self.out)
-        return _HASH.sub("<hash>", text.strip())
+        text = re.sub(r"which has: .*", "which has: cpu", text.strip())
+        return _NEW_RUN.sub("<time>_", _HASH.sub("<hash>", text))
 
 
 def make_template(folder: Path) -> None:
@@ -84,7 +87,7 @@ def run_command(
     kept = {key: text for key, text in os.environ.items() if not key.startswith("MAKERLAB")}
     with (
         contextlib.chdir(folder),
-        mock.patch.dict(os.environ, kept | (variables or {}), clear=True),
+        mock.patch.dict(os.environ, {**kept, **(variables or {})}, clear=True),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -95,8 +98,31 @@ def run_command(
         out=out.getvalue().replace(f"{folder}/", ""),
         err=err.getvalue().replace(f"{folder}/", ""),
         lost=[path for path in before if after.get(path) != before[path]],
-        added=[path for path in after if path not in before and not _HARMLESS.fullmatch(path)],
+        added=[_NEW_RUN.sub("<time>_", path) for path in after if path not in before],
+        debris=debris(folder),
     )
+
+
+@contextlib.contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """Mount a small file system in memory; raises OSError where that is not allowed."""
+    folder.mkdir()
+    _mount("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder))
+    try:
+        yield
+    finally:
+        _mount("umount", "-l", str(folder))
+
+
+def make_read_only(folder: Path) -> None:
+    """Forbid writing to a mounted file system, for root too."""
+    _mount("mount", "-o", "remount,ro", str(folder))
+
+
+def _mount(*command: str) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise OSError(f"{' '.join(command)}: {result.stderr.strip()}")
 
 
 def debris(folder: Path) -> list[str]:
@@ -146,4 +172,5 @@ def _contents(folder: Path) -> dict[str, str]:
 def _last_warning(text: str) -> str:
     """Return the last thing said that is not quite as it should be, without its time."""
     lines = [line for line in text.splitlines() if re.search("warning|already|damaged", line)]
-    return re.sub(r"^[-\d]+ [:\d]+Z (seed \d+: )?", "", lines[-1]) if lines else ""
+    clock = r"^([-\d]+ )?[:\d]{8}Z? *(seed \d+: )?"
+    return re.sub(clock, "", lines[-1]) if lines else ""

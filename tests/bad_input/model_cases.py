@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.bad_input.case import Case, Prepare, all_of, config_with, writes
+from tests.bad_input.case import Case, Prepare, all_of, writes
 from tests.bad_input.lab import RUN
 from tests.bad_input.run_cases import cut, interrupt, remove, with_key
 
@@ -95,34 +95,148 @@ def _alone(folder: Path) -> None:
 
 
 MODELS = [
-    Case("judges a run that is not there", "evaluate", "--model_path runs/SAC/2026_tiny", "no such run directory or model file"),
+    Case(
+        "judges a run that is not there",
+        "evaluate",
+        "--model_path runs/SAC/2026_tiny",
+        "no such run directory or model file",
+    ),
     Case("judges a folder that is no run", "evaluate", "--model_path runs", "holds no config.yaml"),
-    Case("judges a model file without its run", "evaluate", "--model_path downloads/model.zip", "config.yaml", _alone),
-    Case("judges a run that has no model yet", "evaluate", EVALUATE, "no such model file", all_of(interrupt, remove(MODEL))),
+    Case(
+        "judges a model file without its run",
+        "evaluate",
+        "--model_path downloads/model.zip",
+        "config.yaml",
+        _alone,
+    ),
+    Case(
+        "judges a run that has no model yet",
+        "evaluate",
+        EVALUATE,
+        "no such model file",
+        all_of(interrupt, remove(MODEL)),
+    ),
     Case("has a model file that is cut off", "evaluate", EVALUATE, "damaged", cut(MODEL)),
-    Case("has a text for a model file", "evaluate", EVALUATE, "damaged, or not a zip file", writes(str(MODEL), "weights\n")),
-    Case("has another zip file for a model", "evaluate", EVALUATE, "no policy.pth", member("policy.pth", None)),
-    Case("has a model whose settings are damaged", "evaluate", EVALUATE, "damaged", member("data", b"{")),
-    Case("has a malicious pickle for weights", "evaluate", EVALUATE, "refused", member("policy.pth", _pickled(_Malice()))),
-    Case("has malice among the weights", "evaluate", EVALUATE, "refused", member("policy.pth", _saved({"actor.mu.weight": _Malice()}))),
-    Case("has weights that are not SAC's", "evaluate", EVALUATE, "not those of an SAC policy", member("policy.pth", _saved({"q_net.weight": torch.zeros(2, 2)}))),
-    Case("has a model that reads other observations", "evaluate", EVALUATE, "reads observations of 2 numbers", weights(_observations_of_two)),
+    Case(
+        "has a text for a model file",
+        "evaluate",
+        EVALUATE,
+        "damaged, or not a zip file",
+        writes(str(MODEL), "weights\n"),
+    ),
+    Case(
+        "has another zip file for a model",
+        "evaluate",
+        EVALUATE,
+        "no policy.pth",
+        member("policy.pth", None),
+    ),
+    Case(
+        "has a model whose settings are damaged",
+        "evaluate",
+        EVALUATE,
+        "damaged",
+        member("data", b"{"),
+    ),
+    Case(
+        "has a malicious pickle for weights",
+        "evaluate",
+        EVALUATE,
+        "refused",
+        member("policy.pth", _pickled(_Malice())),
+    ),
+    Case(
+        "has malice among the weights",
+        "evaluate",
+        EVALUATE,
+        "refused",
+        member("policy.pth", _saved({"actor.mu.weight": _Malice()})),
+    ),
+    Case(
+        "has weights that are not SAC's",
+        "evaluate",
+        EVALUATE,
+        "not those of an SAC policy",
+        member("policy.pth", _saved({"q_net.weight": torch.zeros(2, 2)})),
+    ),
+    Case(
+        "has a model that reads other observations",
+        "evaluate",
+        EVALUATE,
+        "reads observations of 2 numbers",
+        weights(_observations_of_two),
+    ),
     Case("has a model of NaN", "evaluate", EVALUATE, "not finite numbers", weights(_no_numbers)),
-    Case("has a model with another activation", "evaluate", EVALUATE, "expected ReLU", settings(policy_kwargs={"activation_fn": "<class 'torch.nn.Tanh'>"})),
-    Case("judges in an environment with other actions", "evaluate", f"{EVALUATE} --set env.allow_no_quote=true", "gives 2 actions"),
-    Case("judges in another environment that is not there", "evaluate", f"{EVALUATE} --config other.yaml", "no such config file"),
+    Case(
+        "has a model with another activation",
+        "evaluate",
+        EVALUATE,
+        "expected ReLU",
+        settings(policy_kwargs={"activation_fn": "<class 'torch.nn.Tanh'>"}),
+    ),
+    Case(
+        "judges in an environment with other actions",
+        "evaluate",
+        f"{EVALUATE} --set env.allow_no_quote=true",
+        "gives 2 actions",
+    ),
+    Case(
+        "judges in another environment that is not there",
+        "evaluate",
+        f"{EVALUATE} --config other.yaml",
+        "no such config file",
+    ),
     Case("judges into a file", "evaluate", f"{EVALUATE} --output_dir candles.csv", "candles.csv"),
 ]
 
 ANALYSES = [
-    Case("analyzes a folder that is not there", "analyze", "--runs_dir run", "no such directory of runs"),
+    Case(
+        "analyzes a folder that is not there",
+        "analyze",
+        "--runs_dir run",
+        "no such directory of runs",
+    ),
     Case("analyzes a file", "analyze", "--runs_dir candles.csv", "found a file"),
-    Case("analyzes a folder without runs", "analyze", "--runs_dir runs/synthetic", "holds no runs yet"),
-    Case("sorts by a column that is not there", "analyze", "--sort_by valid_sharp", "did you mean 'valid_sharpe'?"),
+    Case(
+        "analyzes a folder without runs",
+        "analyze",
+        "--runs_dir runs/synthetic",
+        "holds no runs yet",
+    ),
+    Case(
+        "sorts by a column that is not there",
+        "analyze",
+        "--sort_by valid_sharp",
+        "did you mean 'valid_sharpe'?",
+    ),
     Case("plots a setting that is not there", "analyze", "--plot_param env.fee", "env.fee"),
     Case("plots a metric that is not there", "analyze", "--plot_metric sharpe", "--plot_metric"),
     Case("wants no rows", "analyze", "--top_k 0", "--top_k"),
-    Case("has a run whose metrics are cut off", "analyze", "", "metrics.json: damaged", cut(RUN / "evaluation/metrics.json"), code=0, adds=("runs/runs_.*csv",)),
-    Case("has a run whose metrics are words", "analyze", "", "metrics.json: damaged", with_key(RUN / "evaluation/metrics.json", "valid", "good"), code=0, adds=("runs/runs_.*csv",)),
-    Case("has a run whose manifest is cut off", "analyze", "", "manifest.json: damaged", cut(RUN / "manifest.json"), code=0, adds=("runs/runs_.*csv",)),
+    Case(
+        "has a run whose metrics are cut off",
+        "analyze",
+        "",
+        "metrics.json: damaged",
+        cut(RUN / "evaluation/metrics.json"),
+        code=0,
+        adds=("runs/runs_.*csv",),
+    ),
+    Case(
+        "has a run whose metrics are words",
+        "analyze",
+        "",
+        "metrics.json: damaged",
+        with_key(RUN / "evaluation/metrics.json", "valid", "good"),
+        code=0,
+        adds=("runs/runs_.*csv",),
+    ),
+    Case(
+        "has a run whose manifest is cut off",
+        "analyze",
+        "",
+        "manifest.json: damaged",
+        cut(RUN / "manifest.json"),
+        code=0,
+        adds=("runs/runs_.*csv",),
+    ),
 ]
