@@ -60,9 +60,18 @@ def tune_command(arguments: list[str] | None = None) -> int:
         if given.study_name is None and given.storage is None and is_tuned(resolved.config, target):
             report(f"{target}: already holds the result of this study, nothing to do")
             return 0
-        from makerlab.stages.tune import tune, tune_in_processes
+        from makerlab.stages.tune import check_study, tune, tune_in_processes
 
         if given.jobs > 1:
+            # What is wrong is said here, once; each process would say it again.
+            check_study(
+                resolved,
+                runs_dir=given.runs_dir,
+                storage=storage,
+                study_name=given.study_name,
+                best_params=target,
+                device=given.device,
+            )
             typed = sys.argv[1:] if arguments is None else arguments
             code = tune_in_processes([sys.argv[0], *typed], given.jobs)
             if code:

@@ -109,6 +109,13 @@ STUDIES = [
     Case("has a study file that is cut off", "tune", MORE, "optuna.db", cut(STUDY, 20_000)),
     Case("has a database of another program", "tune", MORE, "optuna.db", _other_database),
     Case(
+        "has several processes on a study file that is no database",
+        "tune",
+        f"{MORE} --jobs 2",
+        "not a database",
+        writes(str(STUDY), 300 * "no database "),
+    ),
+    Case(
         "names a study of other inputs",
         "tune",
         f"{MORE} --study_name mine --set env.fee_rate=0",

@@ -79,12 +79,10 @@ def _tune(
 ) -> dict[str, Any] | None:
     config = resolved.config
     key = keys.tune_key(config)
-    name = study_name or f"{resolved.name}-{key[:12]}"
     workbench = open_workbench(config, synthetic_folder=synthetic_folder(runs_dir))
     _warn(config, workbench, report)
-    slots = open_slots(
-        storage, name, key=key, trials=config.tune.n_trials, lock_dir=runs_dir, config=config.tune
-    )
+    slots = _open_slots(resolved, runs_dir=runs_dir, storage=storage, study_name=study_name)
+    name = slots.name
     directory = TuningDirectory(folder)
     worker = _Worker(resolved, key, workbench, slots, directory, device, report)
     worker.work()
@@ -114,6 +112,39 @@ def _check_target(best_params: Path) -> None:
     if best_params.is_dir():
         raise UserError(f"{best_params}: found a directory, expected a file for the parameters")
     check_writable(best_params.parent)
+
+
+def check_study(
+    resolved: Resolved,
+    *,
+    runs_dir: Path,
+    storage: str,
+    study_name: str | None,
+    best_params: Path,
+    device: str,
+) -> None:
+    """Raise the UserError that every process on this study would raise, once."""
+    check_writable(runs_dir)
+    _check_target(best_params)
+    choose_device(device)
+    open_workbench(resolved.config, synthetic_folder=synthetic_folder(runs_dir))
+    with storage_errors(storage):
+        _open_slots(resolved, runs_dir=runs_dir, storage=storage, study_name=study_name)
+
+
+def _open_slots(
+    resolved: Resolved, *, runs_dir: Path, storage: str, study_name: str | None
+) -> Slots:
+    config = resolved.config
+    key = keys.tune_key(config)
+    return open_slots(
+        storage,
+        study_name or f"{resolved.name}-{key[:12]}",
+        key=key,
+        trials=config.tune.n_trials,
+        lock_dir=runs_dir,
+        config=config.tune,
+    )
 
 
 def tune_in_processes(arguments: list[str], jobs: int) -> int:
@@ -262,7 +293,8 @@ class _Worker:
         if rescored is None or rescored["slot"] != best.user_attrs["slot"]:
             rescored = self._rescore(params) | {"slot": best.user_attrs["slot"]}
             self.slots.set_attribute(RESCORED, rescored)
-        estimate = mean_interval(rescored["scores"])
+        defined = [score for score in rescored["scores"] if score is not None]
+        estimate = mean_interval(defined)
         return {
             "config_name": self.resolved.name,
             "config_path": str(self.resolved.config_path),
@@ -293,12 +325,15 @@ class _Worker:
                 settings = self._settings(params, seed=seed)
                 training = self.workbench.training(settings, device=self.device)
                 scores.append(self._fresh_score(training, settings, stop))
-                self.report(f"chosen parameters on fresh seed {seed}: {scores[-1]:.6g}")
+                found = "not defined" if scores[-1] is None else f"{scores[-1]:.6g}"
+                self.report(f"chosen parameters on fresh seed {seed}: {found}")
         return {"seeds": seeds, "scores": scores}
 
-    def _fresh_score(self, training: Training, settings: TrainSettings, stop: StopRequest) -> float:
+    def _fresh_score(
+        self, training: Training, settings: TrainSettings, stop: StopRequest
+    ) -> float | None:
         """Judge as trials are, by the best of the reports, chosen on the usual episodes."""
-        chosen: tuple[float, float] = (float("-inf"), float("nan"))
+        chosen: tuple[float, float | None] = (float("-inf"), None)
         for number in range(1, self.config.tune.reports + 1):
             until = settings.total_timesteps * number // self.config.tune.reports
             self._advance(training, until, stop)
