@@ -54,7 +54,7 @@ def resolve_config(
     `params_path` names a best_params.json; None takes the config's own when it exists, `none`
     takes none. Raises UserError for bad settings and for parameters tuned in another environment.
     """
-    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    given = dict(flags or {})
     if profile:
         given.setdefault("run.profile", profile)
     if data:
@@ -129,6 +129,8 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise UserError(f"--set {pair}: expected section.key=value")
         if key not in keys:
             raise UserError(f"--set {pair}: unknown key '{key}'; {nearest(key, keys)}")
+        if key in result:
+            raise UserError(f"--set {pair}: '{key}' is set twice; leave one out")
         result[key] = parse_value(text)
     return result
 

@@ -59,7 +59,11 @@ class MarketMakingWorkbench:
         self._judged, self._fresh = starts, self._shifted(starts)
 
     def _shifted(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Move episodes by half their length, where the later bars allow it."""
+        """Move episodes by half their length, where the later bars allow it.
+
+        The judged ones may fill the segment, so these share bars with them; what is wholly fresh
+        in a second score is the seed of the training.
+        """
         allowed = self._markets.valid.starts(self._judged_length)
         wanted = starts + self._judged_length // 2
         places = np.searchsorted(allowed, wanted).clip(max=len(allowed) - 1)
