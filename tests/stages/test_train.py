@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from stable_baselines3 import SAC
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.commands import (
@@ -179,8 +180,7 @@ def test_a_diverging_run_fails_and_says_so(tmp_path: Path, finished: RunDirector
     for path in (copy.checkpoint, copy.previous_checkpoint):
         content = read_archive(path)
         content["training"]["step"] = 100
-        for weights in content["training"]["learner"]["policy"].values():
-            weights.fill_(float("nan"))
+        _fill_with_nan(content["training"]["learner"])
         write_archive(path, content)
     _set_manifest(copy, state="running")
     result = run(tmp_path, "train_mm_sac.py", "--resume", copy.path)
@@ -234,6 +234,15 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
     folder = source.parents[1] / "synthetic"
     shutil.copytree(folder, target.parents[1] / "synthetic")
+
+
+def _fill_with_nan(state: Any) -> None:
+    """Break every tensor of real numbers in a learner's state, whichever learner it is."""
+    if isinstance(state, dict):
+        for value in state.values():
+            _fill_with_nan(value)
+    elif isinstance(state, torch.Tensor) and state.is_floating_point():
+        state.fill_(float("nan"))
 
 
 def _set_manifest(found: RunDirectory, **changes: Any) -> None:
