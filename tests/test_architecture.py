@@ -14,7 +14,7 @@ PACKAGE = REPOSITORY / "src" / "makerlab"
 
 # A module imports from its own level and from those above it; levels in one tuple share a place.
 FLOW: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "theory"),
+    ("__init__", "registration", "errors", "files", "theory"),
     ("cli", "config"),
     ("data",),
     ("statistics",),
@@ -156,9 +156,14 @@ def test_help_is_quick_and_loads_nothing_heavy(script: Path) -> None:
     assert float(seconds) < SECONDS
 
 
-def test_importing_the_package_loads_nothing() -> None:
-    code = "import sys, makerlab; print(sum(name.startswith('makerlab') for name in sys.modules))"
+def test_importing_the_package_names_the_environments_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, makerlab, gymnasium\n"
+        "assert 'makerlab/MarketMaking-v0' in gymnasium.registry\n"
+        f"assert not [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('makerlab')))"
+    )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert output.stdout.strip() == "1"
+    assert output.stdout.split() == ["makerlab", "makerlab.registration"]
