@@ -138,7 +138,7 @@ def _config(given: argparse.Namespace, seed: int | None) -> Config:
         Path(given.config),
         profile=given.profile,
         data=given.data,
-        flags={"train.seed": seed},
+        flags={} if seed is None else {"train.seed": seed},
         runs_dir=Path(given.runs_dir),
         params_path="none" if seed is None else None,
     ).config
