@@ -14,6 +14,7 @@ from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
 from makerlab.learning.fast_networks import layers_of
 from makerlab.learning.fast_update import CRITICS, FlatAdam, SacUpdate, Shape
+from makerlab.learning.stock import stock_sac
 
 Views = Callable[[Tensor], list[Tensor]]
 
@@ -45,21 +46,7 @@ def untouched_generators() -> Iterator[None]:
 def stock_model(env: MarketMakingEnv, settings: TrainSettings) -> SAC:
     """Return stock SAC with the initial weights of the seed, without a replay buffer."""
     with untouched_generators():
-        model = SAC(
-            "MlpPolicy",
-            env,
-            learning_rate=settings.learning_rate,
-            buffer_size=settings.buffer_size,
-            learning_starts=settings.learning_starts,
-            batch_size=settings.batch_size,
-            tau=settings.tau,
-            gamma=settings.gamma,
-            train_freq=settings.train_freq,
-            gradient_steps=settings.gradient_steps,
-            policy_kwargs={"net_arch": list(settings.net_arch)},
-            seed=settings.seed,
-            device="cpu",
-        )
+        model = stock_sac(env, settings, device="cpu")
     model.replay_buffer = None
     return model
 

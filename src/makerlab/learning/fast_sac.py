@@ -25,7 +25,7 @@ from makerlab.learning.fast_kernels import act_once, update_for
 from makerlab.learning.fast_networks import can_round
 from makerlab.learning.fast_replay import Replay
 from makerlab.learning.fast_update import Losses, Shape
-from makerlab.learning.model_file import write_model
+from makerlab.learning.stock import write_model
 
 Observation = npt.NDArray[np.float32]
 

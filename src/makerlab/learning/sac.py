@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
 from makerlab.learning.actor import LearnedPolicy
-from makerlab.learning.model_file import write_model
+from makerlab.learning.stock import stock_sac, write_model
 
 Observation = npt.NDArray[np.float32]
 
@@ -26,21 +25,7 @@ class SacLearner:
 
     def __init__(self, env: MarketMakingEnv, settings: TrainSettings, *, device: str) -> None:
         """Build the networks; seeds Python's, numpy's and torch's global generators."""
-        self._model = SAC(
-            "MlpPolicy",
-            env,
-            learning_rate=settings.learning_rate,
-            buffer_size=settings.buffer_size,
-            learning_starts=settings.learning_starts,
-            batch_size=settings.batch_size,
-            tau=settings.tau,
-            gamma=settings.gamma,
-            train_freq=settings.train_freq,
-            gradient_steps=settings.gradient_steps,
-            policy_kwargs={"net_arch": list(settings.net_arch)},
-            seed=settings.seed,
-            device=device,
-        )
+        self._model = stock_sac(env, settings, device=device)
         self._logger = Logger(folder=None, output_formats=[])
         self._model.set_logger(self._logger)
         self._gradient_steps = settings.gradient_steps

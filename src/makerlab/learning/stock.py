@@ -1,4 +1,4 @@
-"""Writing model.zip: a plain file of Stable-Baselines3 whose bytes depend on the state alone."""
+"""Stock SAC of Stable-Baselines3: built from our settings, written with reproducible bytes."""
 
 import io
 import re
@@ -7,11 +7,32 @@ from pathlib import Path
 
 from stable_baselines3 import SAC
 
+from makerlab.config import TrainSettings
+from makerlab.envs import MarketMakingEnv
 from makerlab.files import write_bytes
 from makerlab.learning.archive import add_member
 
 # The settings hold the printed form of functions, memory addresses included.
 _ADDRESS = re.compile(rb" at 0x[0-9a-f]+")
+
+
+def stock_sac(env: MarketMakingEnv, settings: TrainSettings, *, device: str) -> SAC:
+    """Return stock SAC; seeds Python's, numpy's and torch's global generators."""
+    return SAC(
+        "MlpPolicy",
+        env,
+        learning_rate=settings.learning_rate,
+        buffer_size=settings.buffer_size,
+        learning_starts=settings.learning_starts,
+        batch_size=settings.batch_size,
+        tau=settings.tau,
+        gamma=settings.gamma,
+        train_freq=settings.train_freq,
+        gradient_steps=settings.gradient_steps,
+        policy_kwargs={"net_arch": list(settings.net_arch)},
+        seed=settings.seed,
+        device=device,
+    )
 
 
 def write_model(path: Path, model: SAC) -> None:
