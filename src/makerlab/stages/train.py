@@ -269,15 +269,16 @@ class _Course:
                             f"{self.run.path}: stopped at step {training.step:,} with a "
                             "checkpoint; the same command with --resume continues exactly"
                         )
-        training.learner.save(self.run.model)
-        update_manifest(
-            self.run.manifest,
-            state=COMPLETE,
-            ended=utc(self.now()),
-            owner=None,
-            steps=training.step,
-            best=best,
-        )
+                # A stop asked for after the last step waits for the last files.
+                training.learner.save(self.run.model)
+                update_manifest(
+                    self.run.manifest,
+                    state=COMPLETE,
+                    ended=utc(self.now()),
+                    owner=None,
+                    steps=training.step,
+                    best=best,
+                )
         self.report(f"{self.run.path}: complete")
 
     def _restore(self, progress: ProgressLog) -> tuple[Training, dict[str, Any] | None]:
