@@ -1,5 +1,6 @@
 """Any stage may be killed at any moment; started again, it ends with the same bytes."""
 
+import dataclasses
 import random
 import signal
 import subprocess
@@ -9,45 +10,77 @@ from pathlib import Path
 
 import pytest
 from tests.artefacts import artefacts
-from tests.commands import run_well, start, write_tiny_config
+from tests.commands import TINY_CONFIG, run_well, start, write_tiny_config
 
-KILLS = {"tune": 20, "train": 25, "evaluate": 8, "analyze": 8}
+KILLS = {"tune": 16, "train": 24, "evaluate": 8, "analyze": 8}
+
+# Long enough that kills land in the midst of work: an import takes some seconds, a life does too.
+LONGER = TINY_CONFIG.replace("total_timesteps: 300", "total_timesteps: 60000")
+LONGER = LONGER.replace("eval_freq: 50", "eval_freq: 500").replace(
+    "log_interval: 1", "log_interval: 50"
+)
+LONGER = LONGER.replace("n_trials: 3", "n_trials: 6").replace("steps: 120", "steps: 5000")
 
 
-def stage_arguments(stage: str, folder: Path) -> tuple[str, list[object]]:
-    """Return script and arguments of a stage, made to be started again after a kill."""
-    if stage == "tune":
-        return "tune_mm_sac.py", ["--config", "tiny.yaml"]
-    if stage == "train":
-        return "train_mm_sac.py", ["--config", "tiny.yaml", "--reuse"]
-    if stage == "evaluate":
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage as a user starts it again after a kill, and the file that says it is done."""
+
+    folder: Path
+    script: str
+    arguments: tuple[object, ...]
+    result: str
+
+    def results(self) -> list[Path]:
+        return list((self.folder / "runs").glob(self.result))
+
+    def start(self) -> subprocess.Popen[str]:
+        return start(self.folder, self.script, *self.arguments)
+
+    def finish(self) -> None:
+        run_well(self.folder, self.script, *self.arguments)
+
+
+def stage_in(folder: Path, name: str) -> Stage:
+    """Return a stage of the matrix in a folder."""
+    if name == "tune":
+        arguments: tuple[object, ...] = ("--config", "tiny.yaml")
+        return Stage(folder, "tune_mm_sac.py", arguments, "SAC/tiny/best_params.json")
+    if name == "train":
+        arguments = ("--config", "tiny.yaml", "--reuse")
+        return Stage(folder, "train_mm_sac.py", arguments, "SAC/*_tiny_seed0/model.zip")
+    if name == "evaluate":
         (run,) = (folder / "runs" / "SAC").glob("*_tiny_seed0")
-        return "scripts/evaluate_policy.py", ["--model_path", run.relative_to(folder)]
-    return "scripts/analyze_experiments.py", []
+        arguments = ("--model_path", run.relative_to(folder))
+        result = "SAC/*_tiny_seed0/evaluation/metrics.json"
+        return Stage(folder, "scripts/evaluate_policy.py", arguments, result)
+    return Stage(folder, "scripts/analyze_experiments.py", (), "runs_summary.csv")
 
 
-def kill_repeatedly(
-    start_stage: Callable[[], subprocess.Popen[str]], kills: int, generator: random.Random
-) -> int:
-    """Start a stage and kill it at random moments; returns how often it was hit.
+def kill_repeatedly(stage: Stage, kills: int, generator: random.Random) -> int:
+    """Start a stage and kill it at random moments; returns how often work was hit.
 
-    The moments spread from the first instant to twice the longest life seen, so imports, work
-    and the last writes are all hit; a stage that ends first has survived and counts as no kill.
+    A kill counts only while the result is not there. Tuning and training go on from kill to kill
+    until they are done; the two short stages lose their result before each start instead, and
+    are killed within the time they take.
     """
-    hits, longest = 0, 6.0
-    for _ in range(10 * kills):
-        if hits == kills:
+    hits, longest = 0, 7.0
+    long = stage.script in {"tune_mm_sac.py", "train_mm_sac.py"}
+    for _ in range(3 * kills):
+        if not long:
+            for path in stage.results():
+                path.unlink()
+        if hits == kills or stage.results():
             break
-        process = start_stage()
-        began = time.monotonic()
+        process, began = stage.start(), time.monotonic()
         try:
-            process.wait(timeout=generator.uniform(0.2, longest))
+            process.wait(timeout=generator.uniform(0.3, longest))
         except subprocess.TimeoutExpired:
             process.kill()
-            hits += 1
+            hits += not stage.results()
         process.communicate()
-        if process.returncode == 0:
-            longest = max(2.0, 1.1 * (time.monotonic() - began))
+        if process.returncode == 0 and not long:
+            longest = time.monotonic() - began
     return hits
 
 
@@ -59,24 +92,15 @@ def test_killed_matrix_equals_an_undisturbed_one(tmp_path: Path) -> None:
     hits = {}
     for folder in (calm, killed):
         folder.mkdir()
-        write_tiny_config(folder)
-    for stage, kills in KILLS.items():
-        run_well(calm, *_flat(stage_arguments(stage, calm)))
-        script, arguments = stage_arguments(stage, killed)
-        hits[stage] = kill_repeatedly(
-            lambda script=script, arguments=arguments: start(killed, script, *arguments),
-            kills,
-            generator,
-        )
-        run_well(killed, script, *arguments)
+        write_tiny_config(folder, text=LONGER)
+    for name, kills in KILLS.items():
+        stage_in(calm, name).finish()
+        stage = stage_in(killed, name)
+        hits[name] = kill_repeatedly(stage, kills, generator)
+        stage.finish()
     assert sum(hits.values()) >= 50, hits
     assert all(hits.values()), hits
     assert artefacts(killed / "runs") == artefacts(calm / "runs")
-
-
-def _flat(stage: tuple[str, list[object]]) -> list[object]:
-    script, arguments = stage
-    return [script, *arguments]
 
 
 def test_train_killed_once_and_resumed_ends_with_the_same_bytes(tmp_path: Path) -> None:
