@@ -15,11 +15,11 @@ from tests.commands import TINY_CONFIG, run_well, start, write_tiny_config
 KILLS = {"tune": 16, "train": 24, "evaluate": 8, "analyze": 8}
 
 # Long enough that kills land in the midst of work: an import takes some seconds, a life does too.
-LONGER = TINY_CONFIG.replace("total_timesteps: 300", "total_timesteps: 60000")
-LONGER = LONGER.replace("eval_freq: 50", "eval_freq: 500").replace(
+LONGER = TINY_CONFIG.replace("total_timesteps: 300", "total_timesteps: 240000")
+LONGER = LONGER.replace("eval_freq: 50", "eval_freq: 1000").replace(
     "log_interval: 1", "log_interval: 50"
 )
-LONGER = LONGER.replace("n_trials: 3", "n_trials: 6").replace("steps: 120", "steps: 5000")
+LONGER = LONGER.replace("n_trials: 3", "n_trials: 10").replace("steps: 120", "steps: 12000")
 
 
 @dataclasses.dataclass(frozen=True)
