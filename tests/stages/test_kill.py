@@ -74,7 +74,7 @@ def kill_repeatedly(stage: Stage, kills: int, generator: random.Random) -> int:
             break
         process, began = stage.start(), time.monotonic()
         try:
-            process.wait(timeout=generator.uniform(0.3, longest))
+            process.wait(timeout=generator.uniform(0.3 if long else 0.02, longest))
         except subprocess.TimeoutExpired:
             process.kill()
             hits += not stage.results()
