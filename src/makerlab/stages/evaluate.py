@@ -17,7 +17,7 @@ from makerlab.learning.device import use_threads
 from makerlab.market.fill_card import fill_model_card
 from makerlab.plotting import equity_plot, inventory_plot
 from makerlab.runs import keys
-from makerlab.runs.directory import EvaluationDirectory, RunDirectory
+from makerlab.runs.directory import EvaluationDirectory, RunDirectory, synthetic_folder
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 from makerlab.statistics.bootstrap import Estimate
@@ -43,7 +43,7 @@ def evaluate(
     """
     use_threads()
     own = stored_config(run.config)
-    workbench = open_workbench(config, synthetic_folder=run.path.parents[1] / "synthetic")
+    workbench = open_workbench(config, synthetic_folder=synthetic_folder(run.path.parents[1]))
     policy = load_policy(
         model,
         deterministic=config.train.deterministic_eval,

@@ -12,7 +12,7 @@ from typing import Any
 
 import filelock
 
-from makerlab.config import Config, warnings_of
+from makerlab.config import Config
 from makerlab.config.load import stored_config
 from makerlab.data.candles import DataSource
 from makerlab.errors import Interrupted, UserError
@@ -44,6 +44,7 @@ from makerlab.runs.progress import Report, StatusFile, duration
 from makerlab.runs.progress_log import ProgressLog
 from makerlab.runs.stopping import StopRequest
 from makerlab.stages.checkpoints import restore_checkpoint
+from makerlab.stages.notices import report_notices
 from makerlab.stages.resolve import Resolved
 from makerlab.tasks import Workbench, open_workbench
 
@@ -108,7 +109,9 @@ def resume(
             if read_manifest(run.manifest)["state"] == COMPLETE:
                 report(f"{run.path}: completed by another process")
                 return run
-            workbench = open_workbench(config, synthetic_folder=run.path.parents[1] / "synthetic")
+            workbench = open_workbench(
+                config, synthetic_folder=synthetic_folder(run.path.parents[1])
+            )
             _check_same_data(run, manifest, workbench)
             update_manifest(run.manifest, state=RUNNING, owner=this_process(), error=None)
             return _Course(run, config, workbench, device, report, now).follow()
@@ -221,7 +224,7 @@ class _Course:
 
     def follow(self) -> RunDirectory:
         """Go on to the last step; whatever goes wrong is in the manifest afterwards."""
-        self._warn()
+        report_notices(self.config, self.workbench, self.report)
         try:
             self._train()
         except Exception as error:
@@ -229,15 +232,6 @@ class _Course:
                 self._record_failure(error)
             raise
         return self.run
-
-    def _warn(self) -> None:
-        for warning in warnings_of(self.config, mid=self.workbench.mean_price):
-            self.report(f"warning: {warning}")
-        fallback = self.workbench.split_record.get("fallback")
-        if fallback:
-            self.report(f"note: {fallback}")
-        if self.workbench.source.kind == "synthetic":
-            self.report("note: SYNTHETIC data; results say nothing about a real market")
 
     def _train(self) -> None:
         settings = self.config.train

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from makerlab.config import Config, TrainSettings, warnings_of
+from makerlab.config import Config, TrainSettings
 from makerlab.errors import UserError
 from makerlab.files import write_json
 from makerlab.learning.archive import write_archive
@@ -21,6 +21,7 @@ from makerlab.runs.owner import check_writable, this_process
 from makerlab.runs.progress import Report, StatusFile
 from makerlab.runs.stopping import StopRequest
 from makerlab.stages.checkpoints import restore_checkpoint
+from makerlab.stages.notices import report_notices
 from makerlab.stages.resolve import Resolved
 from makerlab.statistics.bootstrap import mean_interval
 from makerlab.tasks import Workbench, open_workbench
@@ -80,7 +81,7 @@ def _tune(
     config = resolved.config
     key = keys.tune_key(config)
     workbench = open_workbench(config, synthetic_folder=synthetic_folder(runs_dir))
-    _warn(config, workbench, report)
+    report_notices(config, workbench, report)
     slots = _open_slots(resolved, runs_dir=runs_dir, storage=storage, study_name=study_name)
     name = slots.name
     directory = TuningDirectory(folder)
@@ -152,15 +153,6 @@ def tune_in_processes(arguments: list[str], jobs: int) -> int:
     command = [sys.executable, *arguments, "--jobs", "1"]
     processes = [subprocess.Popen(command) for _ in range(jobs)]
     return max(abs(process.wait()) for process in processes)
-
-
-def _warn(config: Config, workbench: Workbench, report: Report) -> None:
-    for warning in warnings_of(config, mid=workbench.mean_price):
-        report(f"warning: {warning}")
-    if workbench.split_record.get("fallback"):
-        report(f"note: {workbench.split_record['fallback']}")
-    if workbench.source.kind == "synthetic":
-        report("note: SYNTHETIC data; results say nothing about a real market")
 
 
 @dataclasses.dataclass
