@@ -6,7 +6,7 @@ from typing import Any
 
 from makerlab.config import Config
 from makerlab.config.settings import SYNTHETIC
-from makerlab.data.candles import DataSource, load_candles, refuse_gaps
+from makerlab.data.candles import Candles, DataSource, load_candles, refuse_gaps
 from makerlab.data.split import SegmentName, split_candles
 from makerlab.data.synthetic import generate_candles, synthetic_candles
 from makerlab.market.episodes import Market
@@ -33,6 +33,11 @@ def load_markets(config: Config, *, synthetic_folder: Path | None) -> Markets:
     Synthetic candles are kept in `synthetic_folder`, or nowhere when it is None. Raises UserError
     for bad data, and for gaps when the config forbids them.
     """
+    return cut_markets(config_candles(config, synthetic_folder=synthetic_folder), config)
+
+
+def config_candles(config: Config, *, synthetic_folder: Path | None) -> Candles:
+    """Load or generate all candles of a config; see `load_markets`."""
     if config.env.csv_path != SYNTHETIC:
         candles = load_candles(Path(config.env.csv_path))
     elif synthetic_folder is None:
@@ -41,6 +46,11 @@ def load_markets(config: Config, *, synthetic_folder: Path | None) -> Markets:
         candles = synthetic_candles(config.data.synthetic, synthetic_folder)
     if config.data.gaps == "error":
         refuse_gaps(candles)
+    return candles
+
+
+def cut_markets(candles: Candles, config: Config) -> Markets:
+    """Cut candles into a config's segments, a market each; raises UserError when one is short."""
     split = split_candles(candles, config.data_split)
     train, valid, test = (Market(candles, part, config.env) for part in split.segments)
     return Markets(train, valid, test, candles.source, split.to_dict(candles))

@@ -44,7 +44,7 @@ class MarketMakingWorkbench:
 
     learned = "policy"
 
-    def __init__(self, config: Config, *, synthetic_folder: Path) -> None:
+    def __init__(self, config: Config, *, synthetic_folder: Path | None) -> None:
         """Load and split the candles; raises UserError for what is wrong with them."""
         self._config = config
         self._markets = load_markets(config, synthetic_folder=synthetic_folder)

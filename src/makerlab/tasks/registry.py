@@ -7,7 +7,7 @@ from makerlab.tasks.base import Workbench
 from makerlab.tasks.market_making import MarketMakingWorkbench
 
 
-def open_workbench(config: Config, *, synthetic_folder: Path) -> Workbench:
+def open_workbench(config: Config, *, synthetic_folder: Path | None) -> Workbench:
     """Load a config's data and return where its policies are trained and judged."""
     return _WORKBENCHES[config.task](config, synthetic_folder=synthetic_folder)
 
