@@ -99,6 +99,18 @@ def test_what_tasks_to_come_share_knows_neither_market_making_nor_learning(part:
                 assert name.split(".")[0] not in MARKET_MAKING, f"{module}:{line}: {name}"
 
 
+def test_stages_take_of_statistics_only_what_their_keys_know() -> None:
+    """Other modules of `statistics` serve reports; a change there makes no result stale."""
+    reports = {"report", "statistics"}
+    for module in MODULES:
+        if owner(module) not in reports:
+            for line, name in imports(module):
+                known = (
+                    name.startswith("statistics.bootstrap") or name.split(".")[0] != "statistics"
+                )
+                assert known, f"{module}:{line}: {name} is not in runs/keys.py"
+
+
 def test_nothing_in_the_package_prints_evaluates_or_unpickles() -> None:
     """Output goes through the command line's streams; records are JSON, YAML and arrays."""
     forbidden = {"print", "eval", "exec", "breakpoint"}

@@ -15,7 +15,7 @@ _PACKAGE = Path(__file__).parents[1]
 # What the numbers of every stage depend on; plots, tables and scheduling are left out.
 _SHARED_CODE = (
     "data",
-    "statistics",
+    "statistics/bootstrap.py",
     "market",
     "policies",
     "envs",
