@@ -29,6 +29,12 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--plot_metric", metavar="COLUMN", help="metric to plot (default: valid_net_profit)"
     )
+    parser.add_argument(
+        "--spreadsheet",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="write runs_summary.xlsx too (default: for at most 1,000 runs)",
+    )
     return parser
 
 

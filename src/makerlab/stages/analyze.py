@@ -19,8 +19,12 @@ from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 
 SUMMARY = "runs_summary.csv"
+SPREADSHEET = "runs_summary.xlsx"
 BY_CONFIG = "runs_by_config.csv"
 MOST_PLOTS = 24
+MOST_SPREADSHEET_RUNS = 1000
+"""A workbook of more takes longer to write, and to open, than everything else together."""
+
 _MOST_PROBLEMS = 20
 
 
@@ -49,12 +53,14 @@ def analyze(
     top_k: int,
     plot_param: str | None,
     plot_metric: str | None,
+    spreadsheet: bool | None = None,
     report: Report,
 ) -> AnalysisResult:
-    """Write runs_summary.csv and runs_by_config.csv, report the rankings, draw the plots.
+    """Write the tables (CSV and a spreadsheet), report the rankings, draw the plots.
 
     `sort_by` and `plot_metric` are metric columns of the summary (None: valid net profit),
-    `plot_param` a setting (None: each that varies), `plots_dir` None draws nothing. A damaged run
+    `plot_param` a setting (None: each that varies), `plots_dir` None draws nothing, `spreadsheet`
+    None writes one for at most MOST_SPREADSHEET_RUNS runs. A damaged run
     is listed and reported and stops nothing. Raises UserError when there are no runs, or for a
     column or setting that there is not; then nothing is written.
     """
@@ -66,6 +72,7 @@ def analyze(
             plot_param=plot_param,
             plot_metric=plot_metric,
             plots_dir=plots_dir,
+            spreadsheet=spreadsheet,
             report=report,
         )
         if plots_dir is None:
@@ -81,6 +88,7 @@ def _tables(
     plot_param: str | None,
     plot_metric: str | None,
     plots_dir: Path | None,
+    spreadsheet: bool | None,
     report: Report,
 ) -> tuple[AnalysisResult, list[Plot]]:
     kept = {HEADLINE} | ({metric_of(sort_by)} if sort_by else set())
@@ -93,6 +101,7 @@ def _tables(
     if plots and plots_dir is not None:
         check_writable(plots_dir)
     result = _write(runs_dir, records, standings)
+    _write_spreadsheet(runs_dir / SPREADSHEET, records, groups, wanted=spreadsheet, report=report)
     for group, configs in standings:
         for line in group_lines(group, configs, top_k=top_k):
             report(line)
@@ -117,6 +126,26 @@ def _write(
         groups=tuple(groups),
         problems=tuple(f"{run.path}: {problem}" for run in records for problem in run.problems),
     )
+
+
+def _write_spreadsheet(
+    path: Path,
+    records: Sequence[RunRecord],
+    groups: Sequence[RankingGroup],
+    *,
+    wanted: bool | None,
+    report: Report,
+) -> None:
+    """Write the workbook, or remove one that would be of other runs than the CSV beside it."""
+    many = len(records) > MOST_SPREADSHEET_RUNS
+    if wanted or (wanted is None and not many):
+        from makerlab.report.spreadsheet import write_spreadsheet
+
+        write_spreadsheet(path, records, groups, describe=_descriptions())
+        return
+    path.unlink(missing_ok=True)
+    if wanted is None:
+        report(f"{path}: not written for {len(records):,} runs; ask for it with --spreadsheet")
 
 
 def _closing(result: AnalysisResult) -> Iterator[str]:
