@@ -9,10 +9,11 @@ TARGETS ?= configs/tuning_targets.txt
 RUNS_DIR ?= runs
 LOGS_DIR ?= logs
 PLOTS_DIR ?= plots
+RUN ?=
 PYTHON ?= python3
 
 # A misspelt variable (make matrix JOB=4) would otherwise be ignored in silence.
-KNOWN := JOBS SEEDS PROFILE DEVICE DATA TARGETS RUNS_DIR LOGS_DIR PLOTS_DIR PYTHON
+KNOWN := JOBS SEEDS PROFILE DEVICE DATA TARGETS RUNS_DIR LOGS_DIR PLOTS_DIR RUN PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MAKEOVERRIDES SHELL,$(GIVEN))
 ifneq ($(strip $(UNKNOWN)),)
@@ -21,10 +22,10 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup matrix tune train evaluate analyze status test test-slow lint type bench clean
+.PHONY: help setup matrix tune train evaluate analyze status watch logs test test-slow lint type bench clean
 
 VENV_PYTHON := .venv/bin/python
-RUN := .venv/.installed-run
+BASE := .venv/.installed-run
 DEV := .venv/.installed-dev
 MATRIX = $(VENV_PYTHON) scripts/run_matrix.py --targets "$(TARGETS)" --jobs "$(JOBS)" \
 	--seeds "$(SEEDS)" --profile "$(PROFILE)" --device "$(DEVICE)" $(if $(DATA),--data "$(DATA)") \
@@ -38,23 +39,29 @@ help: ## list the targets
 
 setup: $(DEV) ## create .venv with pinned dependencies and the package, tools for tests included
 
-matrix: $(RUN) ## tune, train, evaluate and compare every config of the target list
+matrix: $(BASE) ## tune, train, evaluate and compare every config of the target list
 	@$(MATRIX)
 
-tune: $(RUN) ## the tune stage of the matrix alone
+tune: $(BASE) ## the tune stage of the matrix alone
 	@$(MATRIX) --stages tune
 
-train: $(RUN) ## the train stage alone
+train: $(BASE) ## the train stage alone
 	@$(MATRIX) --stages train
 
-evaluate: $(RUN) ## the evaluate stage alone
+evaluate: $(BASE) ## the evaluate stage alone
 	@$(MATRIX) --stages evaluate
 
-analyze: $(RUN) ## summary, tables and plots of all runs
+analyze: $(BASE) ## summary, tables and plots of all runs
 	@$(MATRIX) --stages analyze
 
-status: $(RUN) ## what is done, running, failed and pending, while a matrix runs or after
+status: $(BASE) ## what is done, running, failed and pending, while a matrix runs or after
 	@$(VENV_PYTHON) scripts/show_status.py --runs_dir "$(RUNS_DIR)"
+
+watch: $(BASE) ## the same, refreshed until Ctrl-C
+	@$(VENV_PYTHON) scripts/show_status.py --runs_dir "$(RUNS_DIR)" --watch
+
+logs: $(BASE) ## follow the log of one run or config: make logs RUN=env_baseline
+	@$(VENV_PYTHON) scripts/follow_log.py "$(RUN)" --runs_dir "$(RUNS_DIR)" --logs_dir "$(LOGS_DIR)"
 
 test: lint type ## everything that CI checks
 	@$(PYTEST)
@@ -77,12 +84,12 @@ clean: ## remove caches; runs, logs, plots and .venv stay
 	@find src tests scripts benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps hold a checksum, so a fresh checkout of the same files installs nothing again.
-$(RUN): pyproject.toml constraints.txt
+$(BASE): pyproject.toml constraints.txt
 	@$(call install,.,$@)
 
 $(DEV): pyproject.toml constraints.txt
 	@$(call install,.[dev],$@)
-	@cp $@ $(RUN)
+	@cp $@ $(BASE)
 
 define install
 	sum=$$(cat pyproject.toml constraints.txt | cksum); \

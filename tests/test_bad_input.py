@@ -76,6 +76,7 @@ def test_the_document_has_every_case_and_no_other() -> None:
         "scripts/fetch_candles.py",
         "scripts/run_matrix.py",
         "scripts/show_status.py",
+        "scripts/follow_log.py",
     ],
 )
 def test_every_script_turns_bad_input_into_one_line_and_code_2(script: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The stages' commands: flags in, one library call, exit code out. Scripts hold no more."""
 
 import argparse
+import contextlib
 import datetime
 import sys
 from pathlib import Path
@@ -201,6 +202,27 @@ def evaluate_command(arguments: list[str] | None = None) -> int:
             device=device,
             report=report,
         )
+    return 0
+
+
+def follow_log_command(arguments: list[str] | None = None) -> int:
+    """Show the log of a run or a config, and follow it until Ctrl-C."""
+    parser = ArgumentParser(description="Show the log of a run or a config, and follow it.")
+    parser.add_argument("run", help="A run directory, its name or a part of it, or a config name.")
+    parser.add_argument("--lines", type=_positive, default=20, help="Lines shown first (20).")
+    parser.add_argument(
+        "--follow", action=argparse.BooleanOptionalAction, default=True, help="Wait for more."
+    )
+    parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Where results are.")
+    _add_logs_flag(parser)
+    given = parser.parse_args(arguments)
+    from makerlab.runs.follow import follow, logs_of
+
+    logs = logs_of(given.run, runs_dir=given.runs_dir, logs_dir=given.logs_dir)
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in follow(logs, lines=given.lines, forever=given.follow):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
     return 0
 
 

@@ -1,5 +1,6 @@
 """The status of a matrix: while it runs, after it ended, after a crash."""
 
+import io
 import json
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from tests.commands import REPOSITORY, environment
 from tests.matrix.conftest import Lab
+
+from makerlab.matrix.status_text import CLEAR_SCREEN, refresh
 
 
 def show(lab: Lab, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -126,6 +129,47 @@ def test_a_failure_shows_its_last_line_and_stays_until_it_is_mended(lab: Lab) ->
     text = show(lab).stdout
     assert "first seed 0 evaluate: FAILED: exit status 2: error: the data end too" in text
     assert "second seed 1 train: FAILED at 40%: exit status 1: ValueError: learning broke" in text
+    # What led to it stands below.
+    assert '    |     raise ValueError("learning broke")' in text
+    broken = row(status, "second", "train", 1)
+    assert broken["lines"][-1].strip() == 'raise ValueError("learning broke")'
+
+
+def test_watching_shows_it_anew_only_when_it_changed_and_leaves_on_ctrl_c() -> None:
+    texts = iter(["one", "one", "two"])
+    output = io.StringIO()
+
+    def text() -> str:
+        try:
+            return next(texts)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    refresh(text, output, every=2.0, sleep=lambda seconds: None)
+    assert output.getvalue() == "one\ntwo\n"
+
+
+def test_watching_on_a_terminal_begins_at_its_top_each_time() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    output, slept = Terminal(), []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise KeyboardInterrupt
+
+    refresh(lambda: "status", output, every=0.5, sleep=sleep)
+    assert output.getvalue().count(CLEAR_SCREEN) == 3
+    assert slept == [0.5] * 3
+
+
+def test_a_bad_interval_is_bad_input(lab: Lab) -> None:
+    result = show(lab, "--watch", "often")
+    assert result.returncode == 2
+    assert "found 'often', expected 0.1 to 3600 seconds" in result.stderr
 
 
 def test_a_failure_outside_a_matrix_is_found_in_the_manifest(lab: Lab) -> None:

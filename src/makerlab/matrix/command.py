@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from makerlab.cli import ArgumentParser
@@ -36,21 +37,49 @@ def matrix_command(arguments: list[str] | None = None, *, root: Path) -> int:
 
 
 def status_command(arguments: list[str] | None = None) -> int:
-    """Show how a matrix stands; nothing is written."""
+    """Show how a matrix stands, once or again and again; nothing is written."""
     parser = ArgumentParser(
         description="Show what is done, running, failed and pending in the last matrix; with "
         "--targets, --profile, --data or --seeds, in the one they describe."
     )
     _add_plan_flags(parser, given_only=True)
-    parser.add_argument("--json", action="store_true", help="Show it as JSON.")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="Show it as JSON.")
+    shown.add_argument(
+        "--watch",
+        type=_seconds,
+        nargs="?",
+        const=2.0,
+        metavar="SECONDS",
+        help="Show it anew every so many seconds (2) until Ctrl-C.",
+    )
     given = vars(parser.parse_args(arguments))
-    as_json = given.pop("json")
+    as_json, every = given.pop("json"), given.pop("watch")
+    runs_dir = given.pop("runs_dir", DEFAULTS.runs_dir)
     from makerlab.matrix.status import read_matrix_status
-    from makerlab.matrix.status_text import to_json, to_text
+    from makerlab.matrix.status_text import refresh, to_json, to_text
 
-    status = read_matrix_status(given.pop("runs_dir", DEFAULTS.runs_dir), given)
-    sys.stdout.write(to_json(status) if as_json else to_text(status))
+    if every is None:
+        status = read_matrix_status(runs_dir, given)
+        sys.stdout.write(to_json(status) if as_json else to_text(status))
+        return 0
+    refresh(
+        lambda: to_text(read_matrix_status(runs_dir, given)),
+        sys.stdout,
+        every=every,
+        sleep=time.sleep,
+    )
     return 0
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.1 <= number <= 3600.0:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected 0.1 to 3600 seconds")
+    return number
 
 
 def _add_plan_flags(parser: ArgumentParser, *, given_only: bool = False) -> None:

@@ -30,12 +30,16 @@ DONE, PENDING, INVALID = "done", "pending", "invalid"
 
 @dataclass(frozen=True)
 class Row:
-    """One piece of work: done, running, failed, interrupted, pending, or invalid by its config."""
+    """One piece of work: done, running, failed, interrupted, pending, or invalid by its config.
+
+    `before` are the lines that led to the message of a failure: its log, the end of a traceback.
+    """
 
     work: Work
     state: str
     progress: Progress | None = None
     message: str | None = None
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,13 @@ class _Reader:
         if self._listed(work, "running") is not None and self._driver == RUNNING:
             state = RUNNING
         failure = self._listed(work, "failures")
+        before: list[str] = []
         if failure is not None and state != RUNNING:
-            state, message = FAILED, failure["lines"][-1]
+            state = FAILED
+            *before, message = failure["lines"]
         shown = state in {RUNNING, FAILED, INTERRUPTED}
-        return Row(work, state, read_progress(self._ledger, work) if shown else None, message)
+        progress = read_progress(self._ledger, work) if shown else None
+        return Row(work, state, progress, message, tuple(before))
 
     def _state_on_disk(self, work: Work) -> tuple[str, str | None]:
         """Return state and error as the stage itself left them."""
@@ -155,7 +162,8 @@ class _Reader:
             return Row(ANALYZE, RUNNING)
         failure = self._listed(ANALYZE, "failures")
         if failure is not None:
-            return Row(ANALYZE, FAILED, message=failure["lines"][-1])
+            *before, message = failure["lines"]
+            return Row(ANALYZE, FAILED, message=message, before=tuple(before))
         others_done = all(row.state == DONE for row in rows)
         return Row(
             ANALYZE, DONE if others_done and analysis.is_analyzed(self._options) else PENDING

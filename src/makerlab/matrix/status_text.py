@@ -1,9 +1,11 @@
 """The status of a matrix as text of 80 columns, and as JSON."""
 
+import contextlib
 import dataclasses
 import json
 import textwrap
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TextIO
 
 from makerlab.matrix.ledger import INTERRUPTED
 from makerlab.matrix.options import STAGES
@@ -16,6 +18,7 @@ from makerlab.runs.progress import duration
 WIDTH = 80
 NAME_WIDTH = 30
 CELL_WIDTH = 13
+CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
 STATES = (DONE, RUNNING, FAILED, INTERRUPTED, PENDING, INVALID)
 
 
@@ -43,6 +46,26 @@ def to_json(status: MatrixStatus) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
+def refresh(
+    text: Callable[[], str], output: TextIO, *, every: float, sleep: Callable[[float], None]
+) -> None:
+    """Write a text anew every so many seconds until Ctrl-C, each time from the top of a terminal.
+
+    Where the output is no terminal, a text is written only when it differs from the last one.
+    """
+    terminal, last = output.isatty(), ""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            current = text()
+            if terminal:
+                output.write(f"{CLEAR_SCREEN}{current}\nevery {every:g} s; Ctrl-C leaves\n")
+            elif current != last:
+                output.write(f"{current}\n")
+            output.flush()
+            last = current
+            sleep(every)
+
+
 def _row_record(row: Row) -> dict[str, Any]:
     work = row.work
     return {
@@ -52,6 +75,7 @@ def _row_record(row: Row) -> dict[str, Any]:
         "state": row.state,
         "progress": None if row.progress is None else dataclasses.asdict(row.progress),
         "message": row.message,
+        "lines": list(row.before),
     }
 
 
@@ -113,6 +137,7 @@ def _details(status: MatrixStatus) -> list[str]:
             lines += _paragraph(f"{row.work}: interrupted{_where(row)}; make matrix continues it")
         elif row.state == FAILED:
             lines += _paragraph(f"{row.work}: FAILED{_where(row)}: {row.message or 'see its log'}")
+            lines += [_cut(f"    | {line}", WIDTH) for line in row.before]
     problems = dict.fromkeys(row.message for row in status.rows if row.state == INVALID)
     lines += [line for problem in problems for line in _paragraph(f"invalid: {problem}")]
     return ["", *lines] if lines else []
