@@ -162,7 +162,7 @@ def made_up_manifest(run: MadeUpRun) -> dict[str, Any]:
         "split": run.data.get("split", made_up_split()),
         "tuned_params": None if run.n_trials is None else _tuned(config, run.n_trials),
         "fill_model": {
-            "rule": "next bar, strict trade-through",
+            "model": "next bar, strict trade-through",
             "fee_rate": config["env"]["fee_rate"],
             **config["env"]["fill"],
         },
@@ -213,7 +213,7 @@ def made_up_metrics(run: MadeUpRun) -> dict[str, Any]:
         "data_source": run.data["kind"],
         "data_sha256": run.data["sha256"],
         "environment_key": "environment-0",
-        "fill_model": {"rule": "next bar, strict trade-through"},
+        "fill_model": {"model": "next bar, strict trade-through"},
         "confidence": 0.95,
         "bootstrap_samples": 2000,
         "bar_ms": 60_000,

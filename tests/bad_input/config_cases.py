@@ -64,6 +64,25 @@ CONFIGS = [
         "fee_rate: 0.0001",
         "fill: {penetration_bp: 1}",
     ),
+    _config(
+        "asks for fills by intensity without saying which",
+        "rule calibrated_intensity needs bid_intensity, bid_decay, ask_intensity, ask_decay",
+        "fee_rate: 0.0001",
+        "fill: {rule: calibrated_intensity}",
+    ),
+    _config(
+        "asks an intensity how far a bar trades beyond a quote",
+        "penetration_bps 1 has no meaning",
+        "fee_rate: 0.0001",
+        "fill: {rule: calibrated_intensity, bid_intensity: 1, bid_decay: 1, ask_intensity: 1, "
+        "ask_decay: 1, penetration_bps: 1}",
+    ),
+    _config(
+        "misspells a fill rule",
+        "'trade_through', 'touch' or 'calibrated_intensity'",
+        "fee_rate: 0.0001",
+        "fill: {rule: trade_trough}",
+    ),
     Case(
         "gives a number where a section belongs",
         "train",

@@ -54,7 +54,7 @@ def test_the_row_holds_what_the_files_hold(tmp_path: Path) -> None:
     assert row["data_sha256"] == "ab" * 32
     assert row["git_commit"].startswith("0123456789")
     assert row["git_dirty"] == "no"
-    assert "rule=next bar" in row["fill_model"]
+    assert "model=next bar" in row["fill_model"]
     assert (tmp_path / row["path"]).is_dir()
 
 

@@ -64,18 +64,57 @@ def _holds(value: Any, kind: type) -> bool:
 
 
 class FillSettings(Settings):
-    """Assumptions under which a resting quote is filled by the next bar."""
+    """Assumptions under which a resting quote is filled; docs/fills.md explains each."""
 
-    both_touched: Literal["worse_side", "both"] = Field(
+    rule: Literal["trade_through", "touch", "calibrated_intensity"] = Field(
+        "trade_through",
+        description="What fills a quote: a bar that trades strictly through it, one that touches "
+        "it (optimistic: the whole queue before it is gone), or chance by its distance from the "
+        "mid alone (optimistic: knows no adverse selection).",
+    )
+    both_touched: Literal["worse_side", "both", "path", "seeded_random"] = Field(
         "worse_side",
-        description="When one bar trades through both quotes: keep only the fill that is worth "
-        "less at the bar's close (the path inside a bar is unknown), or keep both.",
+        description="When one bar reaches both quotes: keep only the fill that is worth less at "
+        "the bar's close (the path inside a bar is unknown), keep both (optimistic), keep both in "
+        "the order of an assumed path from open to the nearer extreme, the farther one and close "
+        "(optimistic), or keep one by chance.",
     )
     penetration_bps: NonNegativeFloat = Field(
-        0.0, description="How far, in basis points, the bar must trade beyond a quote to fill it."
+        0.0,
+        description="How far, in basis points, the bar must trade beyond a quote to fill it "
+        "(rules trade_through and touch).",
     )
     volume_participation: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.1, description="Largest share of the next bar's volume that a quote can take."
+        0.1, description="Largest share of a bar's volume that the two quotes can take together."
+    )
+    latency_bars: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0,
+        description="Bars that pass before quotes are live: those decided at the close of bar t "
+        "live in bar t+1+latency_bars.",
+    )
+    post_only: bool = Field(
+        True,
+        description="Reject a quote that would cross the open of the bar it becomes live in; "
+        "otherwise it is executed there as a taker.",
+    )
+    bid_intensity: PositiveFloat | None = Field(
+        None,
+        description="A of the bid, for rule calibrated_intensity: fills per second at the mid; at "
+        "a distance of d basis points A exp(-k d).",
+    )
+    bid_decay: PositiveFloat | None = Field(
+        None, description="k of the bid, for rule calibrated_intensity, per basis point."
+    )
+    ask_intensity: PositiveFloat | None = Field(
+        None, description="A of the ask, for rule calibrated_intensity, fills per second."
+    )
+    ask_decay: PositiveFloat | None = Field(
+        None, description="k of the ask, for rule calibrated_intensity, per basis point."
+    )
+    seed: Seed = Field(
+        0,
+        description="Seed of what is left to chance (calibrated_intensity, seeded_random); a "
+        "bar's draw depends on this and its time alone.",
     )
     liquidate_at_end: bool = Field(
         True,
@@ -83,8 +122,25 @@ class FillSettings(Settings):
         "taker_fee_rate and liquidation_half_spread_bps.",
     )
     liquidation_half_spread_bps: NonNegativeFloat = Field(
-        1.0, description="Half of the market's own spread, in basis points, paid when flattening."
+        1.0,
+        description="Half of the market's own spread, in basis points, paid when flattening and "
+        "by a quote that is executed as a taker.",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> "FillSettings":
+        if self.rule != "calibrated_intensity":
+            return self
+        needed = ("bid_intensity", "bid_decay", "ask_intensity", "ask_decay")
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"rule calibrated_intensity needs {', '.join(missing)} as well")
+        if self.penetration_bps:
+            raise ValueError(
+                f"penetration_bps {self.penetration_bps:g} has no meaning under rule "
+                "calibrated_intensity, which looks at no trades; leave it out"
+            )
+        return self
 
 
 class EnvSettings(Settings):

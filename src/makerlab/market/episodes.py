@@ -11,6 +11,7 @@ from makerlab.data.candles import Candles
 from makerlab.data.split import Segment, contiguous_starts
 from makerlab.errors import UserError
 from makerlab.market import kernel
+from makerlab.market.draws import fill_draws
 from makerlab.market.features import FEATURE_NAMES, WARM_UP_BARS, market_features
 from makerlab.market.kernel import EpisodeState, Prices, StepOutcome
 
@@ -34,10 +35,11 @@ class Market:
         """Cut the segment out: nothing of another segment remains reachable."""
         self.segment = segment
         self.settings = settings
-        self.parameters = kernel.market_parameters(settings)
         part = slice(segment.start, segment.stop)
         self.ts_ms = candles.ts_ms[part]
         self.bar_ms = candles.source.bar_ms
+        self.parameters = kernel.market_parameters(settings, bar_seconds=self.bar_ms / 1000)
+        self.draws = fill_draws(settings.fill, self.ts_ms)
         columns = (candles.open, candles.high, candles.low, candles.close, candles.volume)
         self.prices = Prices(*(np.ascontiguousarray(column[part]) for column in columns))
         self.features = market_features(self.prices)
@@ -68,7 +70,7 @@ class Episodes:
         self.market = market
         length = episode_length or market.settings.episode_length
         self.parameters = market.parameters._replace(episode_length=length)
-        self.state: EpisodeState = kernel.new_state(episodes)
+        self.state: EpisodeState = kernel.new_state(episodes, latency=self.parameters.latency)
         self.outcome: StepOutcome = kernel.new_outcome(episodes)
 
     def __len__(self) -> int:
@@ -99,7 +101,8 @@ class Episodes:
             raise ValueError("found an action that is NaN; the policy has diverged")
         if self.state.bar.max() + 1 >= len(self.market.prices.close):
             raise IndexError("no bar is left: the episode has ended")
-        kernel.step(self.market.prices, self.parameters, self.state, chosen, self.outcome)
+        market = self.market
+        kernel.step(market.prices, market.draws, self.parameters, self.state, chosen, self.outcome)
         return self.outcome
 
     def observe(self) -> Observations:

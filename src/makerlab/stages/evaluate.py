@@ -14,7 +14,7 @@ from makerlab.errors import UserError
 from makerlab.files import file_hash, write_json, write_text
 from makerlab.learning.actor import LearnedPolicy, load_policy
 from makerlab.learning.device import use_threads
-from makerlab.market.fill_card import fill_model_card
+from makerlab.market.fill_card import fill_model_card, fill_model_line
 from makerlab.plotting import equity_plot, inventory_plot
 from makerlab.runs import keys
 from makerlab.runs.directory import EvaluationDirectory, RunDirectory, synthetic_folder
@@ -52,6 +52,7 @@ def evaluate(
     )
     _check_actions(model, policy, config)
     check_writable(output.path)
+    report(fill_model_line(config.env))
     results = {}
     for segment in SEGMENT_NAMES:
         policies = {workbench.learned: policy, **workbench.baselines()}
