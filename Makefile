@@ -22,10 +22,11 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup matrix tune train evaluate analyze status watch logs test test-slow lint type bench clean
+.PHONY: help setup matrix tune train evaluate analyze status watch logs dashboard test test-slow lint type bench clean
 
 VENV_PYTHON := .venv/bin/python
 BASE := .venv/.installed-run
+DASHBOARD := .venv/.installed-dashboard
 DEV := .venv/.installed-dev
 MATRIX = $(VENV_PYTHON) scripts/run_matrix.py --targets "$(TARGETS)" --jobs "$(JOBS)" \
 	--seeds "$(SEEDS)" --profile "$(PROFILE)" --device "$(DEVICE)" $(if $(DATA),--data "$(DATA)") \
@@ -63,6 +64,9 @@ watch: $(BASE) ## the same, refreshed until Ctrl-C
 logs: $(BASE) ## follow the log of one run or config: make logs RUN=env_baseline
 	@$(VENV_PYTHON) scripts/follow_log.py "$(RUN)" --runs_dir "$(RUNS_DIR)" --logs_dir "$(LOGS_DIR)"
 
+dashboard: $(DASHBOARD) ## optuna-dashboard on the studies, TensorBoard on the runs
+	@$(VENV_PYTHON) scripts/start_dashboards.py --runs_dir "$(RUNS_DIR)"
+
 test: lint type ## everything that CI checks
 	@$(PYTEST)
 
@@ -87,9 +91,14 @@ clean: ## remove caches; runs, logs, plots and .venv stay
 $(BASE): pyproject.toml constraints.txt
 	@$(call install,.,$@)
 
+$(DASHBOARD): pyproject.toml constraints.txt
+	@$(call install,.[dashboard],$@)
+	@cp $@ $(BASE)
+
 $(DEV): pyproject.toml constraints.txt
 	@$(call install,.[dev],$@)
 	@cp $@ $(BASE)
+	@cp $@ $(DASHBOARD)
 
 define install
 	sum=$$(cat pyproject.toml constraints.txt | cksum); \

@@ -221,9 +221,50 @@ def follow_log_command(arguments: list[str] | None = None) -> int:
     logs = logs_of(given.run, runs_dir=given.runs_dir, logs_dir=given.logs_dir)
     with contextlib.suppress(KeyboardInterrupt):
         for line in follow(logs, lines=given.lines, forever=given.follow):
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+            _print_line(line)
     return 0
+
+
+def dashboards_command(arguments: list[str] | None = None) -> int:
+    """Start dashboards on the studies and the runs, until Ctrl-C."""
+    parser = ArgumentParser(
+        description="Start optuna-dashboard on the studies and TensorBoard on the runs, on this "
+        "machine only, until Ctrl-C."
+    )
+    parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Where results are.")
+    parser.add_argument("--storage", help="Optuna URL (default: optuna.db in the runs).")
+    parser.add_argument("--optuna_port", type=_port, default=8080, help="First port tried (8080).")
+    parser.add_argument(
+        "--tensorboard_port", type=_port, default=6006, help="First port tried (6006)."
+    )
+    given = parser.parse_args(arguments)
+    from makerlab.runs.dashboards import dashboards_of, serve
+
+    serve(dashboards_of(**vars(given)), _print_line)
+    return 0
+
+
+def export_mlflow_command(arguments: list[str] | None = None) -> int:
+    """Export finished runs to an MLflow database."""
+    parser = ArgumentParser(
+        description="Export finished runs to an MLflow database, one sqlite file; look at it with "
+        "mlflow ui --backend-store-uri sqlite:///FILE."
+    )
+    parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Where results are.")
+    parser.add_argument(
+        "--output", type=Path, default=Path("mlflow.db"), help="The database (mlflow.db)."
+    )
+    parser.add_argument("--experiment", default="makerlab", help="Experiment's name (makerlab).")
+    given = parser.parse_args(arguments)
+    from makerlab.report.mlflow_export import export_runs
+
+    export_runs(given.runs_dir, given.output, experiment=given.experiment, report=_print_line)
+    return 0
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _evaluation_folder(run: Path, cross_config: Path | None) -> Path:
@@ -291,6 +332,12 @@ def _help(key: str) -> str:
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number of at least 1")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a port from 1024 to 65535")
     return int(text)
 
 
