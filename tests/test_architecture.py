@@ -19,6 +19,7 @@ FLOW: tuple[tuple[str, ...], ...] = (
     ("cli", "config"),
     ("data",),
     ("statistics",),
+    ("calibration",),
     ("market",),
     ("policies",),
     ("envs",),

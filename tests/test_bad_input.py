@@ -74,6 +74,7 @@ def test_the_document_has_every_case_and_no_other() -> None:
         "scripts/evaluate_policy.py",
         "scripts/analyze_experiments.py",
         "scripts/fetch_candles.py",
+        "scripts/calibrate_fills.py",
         "scripts/run_matrix.py",
         "scripts/show_status.py",
         "scripts/follow_log.py",

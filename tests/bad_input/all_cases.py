@@ -1,5 +1,6 @@
 """Every case of bad input, in the order of docs/errors.md."""
 
+from tests.bad_input.capture_cases import CALIBRATIONS
 from tests.bad_input.case import Case
 from tests.bad_input.config_cases import CONFIGS, FLAGS
 from tests.bad_input.data_cases import DATA, FETCH
@@ -14,6 +15,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Flags and environment variables": FLAGS,
     "Candles": DATA,
     "Downloads": FETCH,
+    "Calibrations": CALIBRATIONS,
     "Runs": RUNS,
     "Tuned parameters": PARAMS,
     "Studies": STUDIES,

@@ -137,7 +137,11 @@ def debris(folder: Path) -> list[str]:
 
 
 def _command(name: str) -> Callable[[list[str]], int]:
-    scripts = {"analyze": "analyze_experiments", "fetch": "fetch_candles"}
+    scripts = {
+        "analyze": "analyze_experiments",
+        "calibrate": "calibrate_fills",
+        "fetch": "fetch_candles",
+    }
     if name in scripts:
         main: Callable[[list[str]], int] = _script(scripts[name]).main
         return main

@@ -18,8 +18,9 @@ HEAD = """\
 Every key of a config, from the models in `src/makerlab/config/settings.py`. Flags win over
 environment variables (`MAKERLAB__ENV__BASE_SPREAD_BPS=8`), these over tuned parameters, these over
 the profile and the YAML file, these over the defaults below. Any key can be given as
-`--set section.key=value`. Unknown keys are refused. `python -m tests.config.reference` writes this
-page.
+`--set section.key=value`. Unknown keys are refused. A config may begin with `include: [FILE, ...]`:
+files of settings beside it, such as `scripts/calibrate_fills.py` writes, that lie under its own.
+`python -m tests.config.reference` writes this page.
 """
 
 

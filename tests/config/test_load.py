@@ -470,3 +470,37 @@ def test_shipped_configs_differ_in_name_and_environment() -> None:
     configs = [load_config(path, environment={}) for path in SHIPPED]
     assert len({config.run.short_name for config in configs}) == 4
     assert len({str(config.env) for config in configs}) == 4
+
+
+def test_included_files_lie_under_the_config_and_later_ones_over_earlier(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("env: {alpha: 0.1, beta: 0.1, order_size: 0.2}\n")
+    (tmp_path / "two.yaml").write_text("env: {beta: 0.2}\n")
+    config = load(
+        tmp_path,
+        "include: [one.yaml, two.yaml]\nenv: {base_spread_bps: 8, order_size: 0.3}\n",
+    )
+    assert (config.env.alpha, config.env.beta, config.env.order_size) == (0.1, 0.2, 0.3)
+    assert "include" not in config.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("include", "included", "says"),
+    [
+        ("one.yaml", "env: {alpha: 0.1}", "include is 'one.yaml', expected a list of YAML files"),
+        (
+            "[on.yaml]",
+            "env: {alpha: 0.1}",
+            "on.yaml: no such config file; did you mean 'one.yaml'?",
+        ),
+        ("[one.yaml]", "env: {alfa: 0.1}", "one.yaml: unknown key 'alfa' in section 'env'"),
+        ("[one.yaml]", "env: {alpha: 7}", "one.yaml: 'env.alpha': found 7"),
+        ("[one.yaml]", "include: [two.yaml]", "one.yaml: unknown key 'include'"),
+    ],
+)
+def test_what_is_wrong_with_an_included_file_names_it(
+    tmp_path: Path, include: str, included: str, says: str
+) -> None:
+    (tmp_path / "one.yaml").write_text(included)
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, f"include: {include}\nenv: {{base_spread_bps: 8}}\n")
+    assert says in str(caught.value)

@@ -1,4 +1,4 @@
-"""From a YAML file to the effective config: flags > environment > YAML > defaults."""
+"""From a YAML file to the effective config: flags > environment > YAML > includes > defaults."""
 
 import os
 import re
@@ -73,19 +73,23 @@ def load_config(
 ) -> Config:
     """Read a config file and merge profile overlays, environment variables and flags over it.
 
+    `include: [FILE, ...]` in the config names files of settings, beside it or by absolute path,
+    that lie under its own; of several, later ones win.
     `tuned` and `flags` map dotted keys (`train.seed`) to values; tuned parameters replace what the
     files say and yield to environment variables and flags. A value of None is the YAML null: it
     overrides like any other, so leave out flags that were not given.
     Raises UserError naming the file, the key, what was found and the nearest valid key.
     """
-    content = read_yaml(path)
-    check_keys(content, source=str(path))
+    own = read_yaml(path)
+    included = [path.parent / name for name in _pop_includes(own, source=str(path))]
+    layers = [(file, read_yaml(file)) for file in included]
+    layers += [(path, own), *((overlay, read_yaml(overlay)) for overlay in overlays)]
+    content: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for overlay in overlays:
-        layer = read_yaml(overlay)
-        check_keys(layer, source=str(overlay))
+    for file, layer in layers:
+        check_keys(layer, source=str(file))
         content = _merged(content, layer)
-        origins |= dict.fromkeys(_given_keys(layer), str(overlay))
+        origins |= dict.fromkeys(_given_keys(layer), str(file))
     given = [(key, value, "tuned parameters") for key, value in (tuned or {}).items()]
     given += _environment_values(os.environ if environment is None else environment)
     given += [(key, value, "command line") for key, value in (flags or {}).items()]
@@ -93,6 +97,14 @@ def load_config(
         _set_dotted(content, key, value, source=source)
         origins[key] = source
     return validate_config(content, source=str(path), origins=origins)
+
+
+def _pop_includes(content: dict[str, Any], *, source: str) -> list[str]:
+    """Take the names of included files out of a config; raises UserError for anything else."""
+    names = content.pop("include", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise UserError(f"{source}: include is {names!r}, expected a list of YAML files")
+    return list(names)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
