@@ -25,7 +25,7 @@ from machine import machine
 from makerlab.config import TrainSettings
 from makerlab.envs.market_making import default_market
 from makerlab.learning.training import Training
-from makerlab.market.episodes import Market
+from makerlab.market.base import Market
 
 NETWORKS = ((64, 64), (128, 128), (256, 256))
 KINDS: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from makerlab.evaluation.metrics import episode_sums
 from makerlab.evaluation.rollout import evaluation_starts, rollout
 from makerlab.evaluation.synthetic_table import DeviationSkew
 from makerlab.learning.training import Training
-from makerlab.market.episodes import Market
+from makerlab.market.base import Market
 from makerlab.market.markets import load_markets
 from makerlab.policies.base import Policy
 from makerlab.policies.baselines import FixedSymmetric

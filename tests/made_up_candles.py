@@ -10,7 +10,7 @@ import pandas as pd
 from makerlab.config import EnvSettings, FillSettings
 from makerlab.data.candles import Candles, candles_from_frame
 from makerlab.data.split import Segment
-from makerlab.market.episodes import Episodes, Market
+from makerlab.market.episodes import CandleEpisodes, CandleMarket
 from makerlab.market.features import WARM_UP_BARS
 
 MINUTE_MS = 60_000
@@ -86,7 +86,7 @@ def market_of(
     start: int = 0,
     stop: int | None = None,
     **env: Any,
-) -> Market:
+) -> CandleMarket:
     """Return a market on bars start..stop-1: no fee, 10 basis points, fills without fine print.
 
     Everything unsaid is generous: one unit per order, volume taken whole, no flattening.
@@ -102,11 +102,11 @@ def market_of(
     rules: dict[str, Any] = {"volume_participation": 1.0, "liquidate_at_end": False}
     settings = EnvSettings(fill=FillSettings(**(rules | (fill or {}))), **(defaults | env))
     bounds = (start, len(candles) if stop is None else stop)
-    return Market(candles, Segment("train", *bounds), settings)
+    return CandleMarket(candles, Segment("train", *bounds), settings)
 
 
 def play(
-    market: Market,
+    market: CandleMarket,
     actions: npt.ArrayLike,
     *,
     starts: Sequence[int] = (WARM_UP_BARS,),
@@ -118,7 +118,7 @@ def play(
     what is seen after each step.
     """
     given = np.asarray(actions, dtype=np.float64)
-    episodes = Episodes(market, len(starts), episode_length=episode_length or len(given))
+    episodes = CandleEpisodes(market, len(starts), episode_length=episode_length or len(given))
     episodes.restart(np.array(starts, np.int64))
     taken = np.broadcast_to(given, (len(given), len(starts), given.shape[2]))
     rows = []

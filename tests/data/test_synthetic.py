@@ -20,7 +20,8 @@ from makerlab.data.candles import Candles, load_candles, write_candles
 from makerlab.data.synthetic import generate_candles, synthetic_candles, synthetic_path
 from makerlab.errors import UserError
 from makerlab.evaluation.synthetic_table import DeviationSkew, earnings, synthetic_market
-from makerlab.market.episodes import OBSERVATION_NAMES, Observations
+from makerlab.market.base import Observations
+from makerlab.market.episodes import OBSERVATION_NAMES
 from makerlab.policies.base import Actions
 from makerlab.policies.baselines import FixedSymmetric, InventorySkew
 

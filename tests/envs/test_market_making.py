@@ -19,7 +19,7 @@ from makerlab.config import Config
 from makerlab.data.split import Segment
 from makerlab.envs import MarketMakingEnv, MarketMakingVectorEnv
 from makerlab.errors import UserError
-from makerlab.market.episodes import Market
+from makerlab.market.episodes import CandleMarket
 from makerlab.market.features import WARM_UP_BARS
 
 NAME = "makerlab/MarketMaking-v0"
@@ -27,7 +27,7 @@ WALK = random_walk(300, seed=31, volatility_bps=15.0)
 LENGTH = 15
 
 
-def market(**env: Any) -> Market:
+def market(**env: Any) -> CandleMarket:
     return market_of(WALK, **({"episode_length": LENGTH, "fee_rate": 0.0001} | env))
 
 
@@ -304,7 +304,9 @@ def test_actions_beyond_the_space_are_cut_to_it() -> None:
 
 
 def test_an_environment_sees_only_its_own_segment() -> None:
-    short = Market(WALK, Segment("valid", 100, 100 + WARM_UP_BARS + LENGTH + 5), market().settings)
+    short = CandleMarket(
+        WALK, Segment("valid", 100, 100 + WARM_UP_BARS + LENGTH + 5), market().settings
+    )
     env = MarketMakingEnv(short)
     for seed in range(10):
         env.reset(seed=seed)

@@ -17,14 +17,15 @@ from tests.made_up_candles import (
 )
 
 from makerlab.evaluation.rollout import evaluation_starts, rollout
-from makerlab.market.episodes import Market, Observations
+from makerlab.market.base import Observations
+from makerlab.market.episodes import CandleMarket
 from makerlab.market.features import WARM_UP_BARS
 from makerlab.policies.baselines import FixedSymmetric, RandomQuotes
 
 WALK = random_walk(900, seed=61)
 
 
-def market_with_gaps(gaps: list[int]) -> Market:
+def market_with_gaps(gaps: list[int]) -> CandleMarket:
     stamps = START_MS + MINUTE_MS * np.arange(600)
     for gap in gaps:
         stamps[gap:] += 3 * MINUTE_MS

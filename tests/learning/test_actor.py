@@ -156,7 +156,7 @@ def test_malicious_settings_beside_the_weights_run_no_code(tmp_path: Path, good:
 
 def refused(path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        load_policy(path)
+        load_policy(path, observations=len(OBSERVATION_NAMES))
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and "\n" not in message
     return message.removeprefix(f"{path}: ")

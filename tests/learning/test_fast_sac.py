@@ -25,7 +25,8 @@ from makerlab.learning.fast_sac import FastSacLearner
 from makerlab.learning.fast_update import SacUpdate, Shape
 from makerlab.learning.learner import make_learner
 from makerlab.learning.training import Training
-from makerlab.market.episodes import OBSERVATION_NAMES, Market
+from makerlab.market.base import Market
+from makerlab.market.episodes import OBSERVATION_NAMES
 
 SINGLE = torch.float32
 DOUBLE = torch.float64

@@ -18,7 +18,7 @@ from makerlab.learning.archive import read_archive, write_archive
 from makerlab.learning.device import choose_device, use_threads
 from makerlab.learning.sac import SacLearner
 from makerlab.learning.training import Diverged, Training
-from makerlab.market.episodes import Market
+from makerlab.market.base import Market
 
 STEPS = 90
 MARKET = market_of(

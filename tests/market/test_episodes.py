@@ -25,8 +25,8 @@ from makerlab.market.episodes import (
     OBSERVATION_LIMIT,
     OBSERVATION_NAMES,
     OWN_NAMES,
-    Episodes,
-    Market,
+    CandleEpisodes,
+    CandleMarket,
 )
 from makerlab.market.features import WARM_UP_BARS
 from makerlab.policies import baseline_policies
@@ -46,9 +46,9 @@ def with_other_bars(candles: Candles, part: slice, seed: int) -> Candles:
 
 
 def play_policy(
-    market: Market, policy: Any, *, start: int, steps: int
+    market: CandleMarket, policy: Any, *, start: int, steps: int
 ) -> dict[str, npt.NDArray[np.float64]]:
-    episodes = Episodes(market, 1, episode_length=steps)
+    episodes = CandleEpisodes(market, 1, episode_length=steps)
     episodes.restart(np.array([start]))
     rows: list[dict[str, npt.NDArray[Any]]] = []
     for _ in range(steps):
@@ -141,7 +141,7 @@ def seen(values: npt.NDArray[Any], name: str) -> float:
 
 def test_the_own_part_of_an_observation_says_what_the_agent_did() -> None:
     market = market_of(flat_then((100.0, 100.05, 99.0, 100.0)), max_inventory=4.0, alpha=0.5)
-    episodes = Episodes(market, 1, episode_length=5)
+    episodes = CandleEpisodes(market, 1, episode_length=5)
     episodes.restart(np.array([WARM_UP_BARS]))
     first = episodes.observe()
     own = [seen(first, name) for name in OWN_NAMES]
@@ -203,7 +203,7 @@ def test_a_segment_too_short_for_an_episode_is_an_error_that_says_how_long() -> 
 @pytest.mark.parametrize("bar", [WARM_UP_BARS - 1, -1, len(WALK) - 1, len(WALK)])
 def test_an_episode_can_not_be_put_where_nothing_is_known_or_left(bar: int) -> None:
     with pytest.raises(ValueError, match="episodes start at bars 60 to"):
-        Episodes(market_of(WALK), 1).restart(np.array([bar]))
+        CandleEpisodes(market_of(WALK), 1).restart(np.array([bar]))
 
 
 # --- the compiled kernel checks no bounds, so episodes do --------------------------------------
@@ -211,7 +211,7 @@ def test_an_episode_can_not_be_put_where_nothing_is_known_or_left(bar: int) -> N
 
 @pytest.mark.parametrize("shape", [(1, 2), (3, 2), (2, 1), (2, 4), (4,)])
 def test_actions_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    episodes = Episodes(market_of(WALK), 2)
+    episodes = CandleEpisodes(market_of(WALK), 2)
     episodes.restart(np.array([WARM_UP_BARS, WARM_UP_BARS]))
     with pytest.raises(ValueError, match="shape"):
         episodes.step(np.zeros(shape))
@@ -219,7 +219,7 @@ def test_actions_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_nan_is_no_decision_to_stay_out(place: int) -> None:
-    episodes = Episodes(market_of(WALK), 1)
+    episodes = CandleEpisodes(market_of(WALK), 1)
     episodes.restart(np.array([WARM_UP_BARS]))
     action = np.zeros((1, 2))
     action[0, place] = np.nan
@@ -230,7 +230,7 @@ def test_nan_is_no_decision_to_stay_out(place: int) -> None:
 def test_a_snapshot_continues_as_if_nothing_had_happened() -> None:
     market = market_of(WALK, fee_rate=0.0002)
     actions = np.random.default_rng(2).uniform(-1, 1, (STEPS, 1, 2))
-    episodes, again = Episodes(market, 1), Episodes(market, 1)
+    episodes, again = CandleEpisodes(market, 1), CandleEpisodes(market, 1)
     episodes.restart(np.array([WARM_UP_BARS]))
     for action in actions[:7]:
         episodes.step(action)

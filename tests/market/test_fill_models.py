@@ -22,7 +22,7 @@ from tests.made_up_candles import (
 from makerlab.config import EnvSettings, FillSettings
 from makerlab.data.candles import Candles
 from makerlab.market.draws import uniform
-from makerlab.market.episodes import OBSERVATION_NAMES, Episodes
+from makerlab.market.episodes import OBSERVATION_NAMES, CandleEpisodes
 from makerlab.market.features import WARM_UP_BARS
 from makerlab.market.fill_card import fill_model_card, fill_model_line
 
@@ -328,7 +328,7 @@ def test_the_agent_sees_the_quotes_that_lived_and_were_filled() -> None:
 def test_an_episode_begins_with_nothing_under_way() -> None:
     """A restarted episode does not inherit the quotes of the one before."""
     market = market_of(WALK, fill={"latency_bars": 2})
-    episodes = Episodes(market, 1)
+    episodes = CandleEpisodes(market, 1)
     for _ in range(2):
         episodes.restart(np.array([WARM_UP_BARS]))
         for _ in range(2):

@@ -22,7 +22,7 @@ from tests.made_up_candles import (
 )
 
 from makerlab.data.candles import Candles, load_candles
-from makerlab.market.episodes import Episodes
+from makerlab.market.episodes import CandleEpisodes
 from makerlab.market.features import WARM_UP_BARS
 
 Floats = npt.NDArray[np.float64]
@@ -138,7 +138,7 @@ def test_a_static_quoter_loses_the_published_amount_on_real_candles(
         fill={"both_touched": both_touched},
     )
     steps = len(december) - WARM_UP_BARS - 1
-    episodes = Episodes(market, 1, episode_length=steps)
+    episodes = CandleEpisodes(market, 1, episode_length=steps)
     episodes.restart(np.array([WARM_UP_BARS]))
     fills = 0
     for _ in range(steps):

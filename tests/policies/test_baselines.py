@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.made_up_candles import PLENTY, candles_of, market_of, play, random_walk
 
 from makerlab.evaluation.rollout import rollout
-from makerlab.market.episodes import OBSERVATION_NAMES, Market, Observations
+from makerlab.market.base import Observations
+from makerlab.market.episodes import OBSERVATION_NAMES, CandleMarket
 from makerlab.market.features import TYPICAL_VOLATILITY, WARM_UP_BARS
 from makerlab.policies import Policy, baseline_policies
 from makerlab.policies.baselines import (
@@ -36,7 +37,7 @@ WALK = random_walk(1500, seed=41, volatility_bps=8.0)
 TRAIN = market_of(WALK, episode_length=100, max_inventory=10.0, fee_rate=0.0001)
 
 
-def baselines(market: Market = TRAIN, *, seed: int = 0) -> dict[str, Policy]:
+def baselines(market: CandleMarket = TRAIN, *, seed: int = 0) -> dict[str, Policy]:
     return baseline_policies(market, seed=seed)
 
 
@@ -138,7 +139,7 @@ def test_inventory_skew_is_minus_the_share_held() -> None:
 WIDE = market_of(WALK, episode_length=100, max_inventory=10.0, alpha=0.99, beta=2.0)
 
 
-def distances(market: Market, action: npt.NDArray[Any]) -> tuple[float, float]:
+def distances(market: CandleMarket, action: npt.NDArray[Any]) -> tuple[float, float]:
     """Return (bid, ask) distances from the mid that the kernel makes of an action."""
     played = play(market, [action])
     mid = market.prices.close[WARM_UP_BARS]

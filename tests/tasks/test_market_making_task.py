@@ -10,7 +10,8 @@ from tests.made_up_candles import candles_of, random_walk
 from makerlab.config import Config
 from makerlab.data.candles import Candles, write_candles
 from makerlab.evaluation.metrics import METRICS
-from makerlab.market.episodes import OBSERVATION_NAMES, Observations
+from makerlab.market.base import Observations
+from makerlab.market.episodes import OBSERVATION_NAMES
 from makerlab.market.features import FEATURE_NAMES
 from makerlab.policies.baselines import FixedSymmetric, NoQuote, RandomQuotes
 from makerlab.tasks.market_making import MarketMakingWorkbench

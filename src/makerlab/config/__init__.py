@@ -2,6 +2,7 @@
 
 from makerlab.config.load import Config, load_config
 from makerlab.config.settings import (
+    CANDLES,
     SYNTHETIC,
     DataSettings,
     DataSplitSettings,
@@ -13,9 +14,11 @@ from makerlab.config.settings import (
     TrainSettings,
     TuneSettings,
 )
+from makerlab.config.simulated import SimulatedSettings
 from makerlab.config.warnings import warnings_of
 
 __all__ = [
+    "CANDLES",
     "SYNTHETIC",
     "Config",
     "DataSettings",
@@ -24,6 +27,7 @@ __all__ = [
     "EvaluateSettings",
     "FillSettings",
     "RunSettings",
+    "SimulatedSettings",
     "SyntheticSettings",
     "TrainSettings",
     "TuneSettings",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from makerlab.config.base import Settings
 from makerlab.config.problems import first_problem
 from makerlab.config.settings import (
     DataSettings,
@@ -16,7 +17,6 @@ from makerlab.config.settings import (
     EnvSettings,
     EvaluateSettings,
     RunSettings,
-    Settings,
     TrainSettings,
     TuneSettings,
 )

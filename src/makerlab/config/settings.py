@@ -5,62 +5,23 @@ messages.
 """
 
 import datetime
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from makerlab.config.base import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Settings,
+)
+from makerlab.config.simulated import SimulatedSettings
+
+CANDLES = "candles"
 SYNTHETIC = "synthetic"
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class Settings(BaseModel):
-    """Base of all sections: frozen, unknown keys refused, no silent conversion of text.
-
-    Whole floats are integers (3e5 steps) and lists are tuples; text is never a number or a switch.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_other_kinds(cls, value: Any, info: Any) -> Any:
-        """Refuse what pydantic would convert: YAML's `yes` to 1, "240" to 240, 1 to a date."""
-        kind = cls.model_fields[info.field_name].annotation
-        named = str(kind)
-        if isinstance(kind, type) and issubclass(kind, Settings):
-            if not isinstance(value, Mapping | kind):
-                raise ValueError("expected a section, keys with values below it")
-        elif "bool" in named and not isinstance(value, bool):
-            raise ValueError("expected true or false")
-        elif "date" in named and not _is_day(value):
-            raise ValueError("expected a date such as 2024-12-31")
-        elif "bool" not in named and _holds(value, bool):
-            raise ValueError("a boolean, expected a value of another type")
-        elif not any(word in named for word in ("str", "Literal", "date")) and _holds(value, str):
-            raise ValueError("text, expected a number (write it without quotes)")
-        return value
-
-
-def _is_day(value: Any) -> bool:
-    if isinstance(value, str):
-        return re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) is not None
-    is_date = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
-    return value is None or is_date
-
-
-def _holds(value: Any, kind: type) -> bool:
-    """Whether a value, or an element of a list, is of a kind."""
-    if isinstance(value, list | tuple):
-        return any(_holds(element, kind) for element in value)
-    return isinstance(value, kind)
 
 
 class FillSettings(Settings):
@@ -146,6 +107,11 @@ class FillSettings(Settings):
 class EnvSettings(Settings):
     """The market-making environment."""
 
+    market: Literal["candles", "avellaneda_stoikov", "cartea_jaimungal"] = Field(
+        "candles",
+        description="Where quotes meet orders: recorded or synthetic candles, or a simulated "
+        "market whose best quotes are known (see env.simulated).",
+    )
     csv_path: str = Field(
         SYNTHETIC,
         min_length=1,
@@ -190,17 +156,64 @@ class EnvSettings(Settings):
         description="Add a third action: below -1/3 the bid is left out, above 1/3 the ask.",
     )
     fill: FillSettings = Field(default_factory=FillSettings, description="The fill model.")
+    simulated: SimulatedSettings = Field(
+        default_factory=SimulatedSettings,
+        description="Parameters of the markets with a known answer.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "EnvSettings":
-        given = [self.base_spread, self.base_spread_bps]
-        if sum(value is not None for value in given) != 1:
-            raise ValueError("give exactly one of base_spread and base_spread_bps")
+        unused = _CANDLES_ONLY if self.simulates else ("simulated",)
+        for name in unused:
+            default = type(self).model_fields[name].get_default(call_default_factory=True)
+            if getattr(self, name) != default:
+                raise ValueError(f"{name} has no meaning on market {self.market}; leave it out")
+        if self.simulates:
+            self._check_simulated()
+        else:
+            self._check_candles()
         if self.order_size > self.max_inventory:
             raise ValueError(
                 f"order_size {self.order_size} is above max_inventory {self.max_inventory}"
             )
         return self
+
+    @property
+    def simulates(self) -> bool:
+        """Whether the market is one with a known answer rather than candles."""
+        return self.market != CANDLES
+
+    def _check_simulated(self) -> None:
+        if self.order_size != 1.0:
+            raise ValueError(
+                f"order_size is {self.order_size}, expected 1: orders on market {self.market} are "
+                "of one unit"
+            )
+        if self.max_inventory % 1.0:
+            raise ValueError(
+                f"max_inventory is {self.max_inventory}, expected a whole number of units on "
+                f"market {self.market}"
+            )
+        self.simulated.check_for(self.market)
+
+    def _check_candles(self) -> None:
+        given = [self.base_spread, self.base_spread_bps]
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give exactly one of base_spread and base_spread_bps")
+
+
+# Settings of quotes and fills on candles; a simulated market has its own.
+_CANDLES_ONLY = (
+    "csv_path",
+    "taker_fee_rate",
+    "lambda_inv",
+    "lambda_turnover",
+    "base_spread",
+    "base_spread_bps",
+    "alpha",
+    "beta",
+    "fill",
+)
 
 
 class TrainSettings(Settings):
@@ -292,8 +305,12 @@ class TuneSettings(Settings):
     eval_episode_length: PositiveInt | None = Field(
         None, description="Bars of a validation episode; empty means env.episode_length."
     )
-    metric: Literal["net_profit", "return_on_capital", "sharpe", "sortino", "episode_reward"] = (
-        Field("net_profit", description="What a trial is judged by, on the validation segment.")
+    metric: Literal[
+        "net_profit", "return_on_capital", "sharpe", "sortino", "episode_reward", "objective"
+    ] = Field(
+        "net_profit",
+        description="What a trial is judged by, on the validation segment; objective is for "
+        "markets with a known answer.",
     )
     seed: Seed = Field(0, description="Seed of the study's samplers and trainings.")
     reports: PositiveInt = Field(

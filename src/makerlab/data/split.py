@@ -80,6 +80,12 @@ def split_candles(candles: Candles, settings: DataSplitSettings, *, minimum_bars
     return Split(train, valid, test, fallback=fallback)
 
 
+def split_whole(length: int, settings: DataSplitSettings) -> tuple[Segment, Segment, Segment]:
+    """Cut 0..length-1 into train, validation and test by fractions, with the embargo."""
+    train, valid, test = _with_embargo(_fraction_bounds(length, settings), settings.embargo_bars)
+    return train, valid, test
+
+
 def contiguous_starts(ts_ms: Int64, bar_ms: int, *, length: int) -> Int64:
     """Return every i, ascending, for which bars i..i+length-1 exist and no gap lies among them."""
     if length < 1:

@@ -13,22 +13,25 @@ from gymnasium.vector.utils import batch_space
 from makerlab.config import Config
 from makerlab.config.load import validate_config
 from makerlab.data.split import SegmentName
-from makerlab.market.episodes import OBSERVATION_LIMIT, OBSERVATION_NAMES, Episodes, Market
+from makerlab.market.base import OBSERVATION_LIMIT, Episodes, Market
 from makerlab.market.kernel import StepOutcome
 from makerlab.market.markets import load_markets
 
 Observation = npt.NDArray[np.float32]
 
 
-def observation_space() -> gymnasium.Space[Any]:
-    """The space of one observation; the names are `OBSERVATION_NAMES`."""
-    shape = (len(OBSERVATION_NAMES),)
+def observation_space(market: Market) -> gymnasium.Space[Any]:
+    """The space of one observation; the names are `market.observation_names`."""
+    shape = (len(market.observation_names),)
     return gymnasium.spaces.Box(-OBSERVATION_LIMIT, OBSERVATION_LIMIT, shape, np.float32)
 
 
 def action_space(market: Market) -> gymnasium.Space[Any]:
-    """The space of one action: spread, skew and, where allowed, the side left out."""
-    shape = (3,) if market.settings.allow_no_quote else (2,)
+    """The space of one action.
+
+    On candles spread, skew and, where allowed, the side left out; depths in a simulated market.
+    """
+    shape = (market.action_size,)
     return gymnasium.spaces.Box(-1.0, 1.0, shape, np.float32)
 
 
@@ -40,7 +43,7 @@ class EpisodeStarts:
         self._random = market.settings.random_start
 
     def choose(self, generator: np.random.Generator) -> int:
-        """Return the bar at whose close the next episode starts."""
+        """Return a start of the market for the next episode."""
         if not self._random:
             return int(self._starts[0])
         return int(self._starts[generator.integers(len(self._starts))])
@@ -67,18 +70,18 @@ class MarketMakingEnv(gymnasium.Env[Observation, npt.NDArray[np.floating[Any]]])
         """
         self.market = _market(market, config, segment, env_settings)
         self.render_mode = render_mode
-        self.observation_space = observation_space()
+        self.observation_space = observation_space(self.market)
         self.action_space = action_space(self.market)
         self._starts = EpisodeStarts(self.market)
-        self._episodes = Episodes(self.market, 1)
+        self._episodes: Episodes = self.market.episodes(1)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; a seed fixes this and all later starts."""
         super().reset(seed=seed, options=options)
-        bar = self._starts.choose(self.np_random)
-        self._episodes.restart(np.array([bar]))
+        start = self._starts.choose(self.np_random)
+        self._episodes.restart(np.array([start]))
         return self._episodes.observe()[0], {}
 
     def step(
@@ -131,12 +134,12 @@ class MarketMakingVectorEnv(VectorEnv[Observation, npt.NDArray[np.floating[Any]]
         """Like MarketMakingEnv, N times; environment i has the generator of seed + i."""
         self.num_envs = num_envs
         self.market = _market(market, config, segment, env_settings)
-        self.single_observation_space = observation_space()
+        self.single_observation_space = observation_space(self.market)
         self.single_action_space = action_space(self.market)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._starts = EpisodeStarts(self.market)
-        self._episodes = Episodes(self.market, num_envs)
+        self._episodes: Episodes = self.market.episodes(num_envs)
         self._generators = [seeding.np_random(None)[0] for _ in range(num_envs)]
 
     def reset(
@@ -179,8 +182,8 @@ class MarketMakingVectorEnv(VectorEnv[Observation, npt.NDArray[np.floating[Any]]
         return observation, reward, terminated, truncated, info
 
     def _restart(self, which: list[int]) -> None:
-        bars = [self._starts.choose(self._generators[i]) for i in which]
-        self._episodes.restart(np.array(bars), which)
+        starts = [self._starts.choose(self._generators[i]) for i in which]
+        self._episodes.restart(np.array(starts), which)
 
 
 def _accounts(episodes: Episodes, outcome: StepOutcome) -> list[tuple[str, npt.NDArray[Any]]]:

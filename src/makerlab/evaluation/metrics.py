@@ -83,12 +83,8 @@ def _markouts(trajectories: Trajectories, bars: int) -> tuple[Floats, Floats]:
 
     Fills whose later bar lies beyond the segment or beyond a gap are left out.
     """
-    market = trajectories.market
-    filled_bar = trajectories.starts[:, None] + np.arange(trajectories.steps)[None, :] + 1
-    inside = filled_bar + bars < len(market.ts_ms)
-    later_bar = np.where(inside, filled_bar + bars, filled_bar)
-    inside &= market.ts_ms[later_bar] - market.ts_ms[filled_bar] == bars * market.bar_ms
-    later = market.prices.close[later_bar]
+    later = trajectories.market.later_mids(trajectories.starts, trajectories.mid, bars=bars)
+    inside = np.isfinite(later)
     bought = inside & (trajectories.bid_filled > 0.0)
     sold = inside & (trajectories.ask_filled > 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from makerlab.market.episodes import Episodes, Market
+from makerlab.market.base import Market
 from makerlab.policies.base import Policy
 
 Floats = npt.NDArray[np.float64]
@@ -54,8 +54,7 @@ class Trajectories:
 
     def timestamps_ms(self, episode: int) -> npt.NDArray[np.int64]:
         """Return the open time of the bar in which each step's quotes lived."""
-        first = self.starts[episode] + 1
-        return np.asarray(self.market.ts_ms[first : first + self.steps])
+        return self.market.timestamps_ms(int(self.starts[episode]), self.steps)
 
 
 def evaluation_starts(
@@ -67,9 +66,10 @@ def evaluation_starts(
     episodes than asked for come back when fewer fit side by side.
     """
     allowed = market.starts(episode_length)
+    stride = market.stride(episode_length)
     chosen = [int(allowed[0])]
-    for start in allowed[np.searchsorted(allowed, allowed[0] + episode_length) :]:
-        if start >= chosen[-1] + episode_length:
+    for start in allowed[np.searchsorted(allowed, allowed[0] + stride) :]:
+        if start >= chosen[-1] + stride:
             chosen.append(int(start))
     if len(chosen) <= episodes:
         return np.array(chosen, np.int64)
@@ -85,9 +85,9 @@ def rollout(
     episode_length: int | None = None,
 ) -> Trajectories:
     """Play the policy over all episodes at once."""
-    batch = Episodes(market, len(starts), episode_length=episode_length)
+    batch = market.episodes(len(starts), episode_length=episode_length)
     batch.restart(starts)
-    shape = (len(starts), batch.parameters.episode_length)
+    shape = (len(starts), batch.episode_length)
     record = {name: np.full(shape, np.nan) for name in (*RECORDED, "inventory", "cash", "equity")}
     start_mid = batch.state.start_mid.copy()
     alive = np.ones(len(starts), np.bool_)

@@ -11,7 +11,8 @@ from makerlab.data.split import Segment
 from makerlab.data.synthetic import generate_candles
 from makerlab.evaluation.metrics import episode_sums
 from makerlab.evaluation.rollout import evaluation_starts, rollout
-from makerlab.market.episodes import Market, Observations
+from makerlab.market.base import Observations
+from makerlab.market.episodes import CandleMarket
 from makerlab.policies.base import Actions, Policy, observed
 from makerlab.policies.baselines import FixedSymmetric, InventorySkew
 
@@ -58,14 +59,14 @@ class Earnings:
         return float(self.profits.mean()) / deviation * float(np.sqrt(episodes))
 
 
-def synthetic_market(settings: SyntheticSettings, *, base_spread_bps: float) -> Market:
+def synthetic_market(settings: SyntheticSettings, *, base_spread_bps: float) -> CandleMarket:
     """Return the whole synthetic market under the default environment with a 1 bp maker fee."""
     candles = generate_candles(settings)
     env = EnvSettings(base_spread_bps=base_spread_bps, fee_rate=MAKER_FEE_RATE, beta=BETA)
-    return Market(candles, Segment("train", 0, len(candles)), env)
+    return CandleMarket(candles, Segment("train", 0, len(candles)), env)
 
 
-def earnings(market: Market, policy: Policy) -> Earnings:
+def earnings(market: CandleMarket, policy: Policy) -> Earnings:
     """Play a policy over all episodes that fit side by side."""
     length = market.settings.episode_length
     starts = evaluation_starts(market, episodes=len(market.ts_ms), episode_length=length)

@@ -14,7 +14,7 @@ import torch
 
 from makerlab.errors import UserError
 from makerlab.learning.archive import DAMAGE
-from makerlab.market.episodes import OBSERVATION_NAMES, Observations
+from makerlab.market.base import Observations
 from makerlab.policies.base import Actions
 
 Weights = Mapping[str, torch.Tensor]
@@ -70,10 +70,16 @@ class LearnedPolicy:
 
 
 def load_policy(
-    path: Path, *, deterministic: bool = True, seed: int = 0, device: str = "cpu"
+    path: Path,
+    *,
+    observations: int | None = None,
+    deterministic: bool = True,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> LearnedPolicy:
     """Read the actor from a model.zip of Stable-Baselines3.
 
+    `observations` is the size that the environment gives, None for any.
     Only tensors are read (`weights_only`), never the pickled settings beside them, so a stranger's
     file runs no code. Raises UserError for a missing, damaged, foreign or malicious file.
     """
@@ -93,10 +99,10 @@ def load_policy(
         raise UserError(f"{path}: the weights are not those of an SAC policy with an MLP") from None
     if not np.isfinite(action).all():
         raise UserError(f"{path}: the weights are not finite numbers, the training had diverged")
-    if policy.observation_size != len(OBSERVATION_NAMES):
+    if observations not in (None, policy.observation_size):
         raise UserError(
             f"{path}: the model reads observations of {policy.observation_size} numbers, "
-            f"this environment gives {len(OBSERVATION_NAMES)}; it was made for another one"
+            f"this environment gives {observations}; it was made for another one"
         )
     return policy
 

@@ -10,7 +10,7 @@ from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
 from makerlab.errors import Failed
 from makerlab.learning.learner import make_learner
-from makerlab.market.episodes import Market
+from makerlab.market.base import Market
 
 RECENT_EPISODES = 100
 

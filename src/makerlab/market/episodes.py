@@ -1,4 +1,4 @@
-"""N independent episodes on one stretch of candles: the kernel with its observations."""
+"""Episodes on one stretch of candles: the kernel with its observations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,13 @@ from makerlab.data.candles import Candles
 from makerlab.data.split import Segment, contiguous_starts
 from makerlab.errors import UserError
 from makerlab.market import kernel
+from makerlab.market.base import (
+    OBSERVATION_LIMIT,
+    Floats,
+    Integers,
+    Observations,
+    checked_actions,
+)
 from makerlab.market.draws import fill_draws
 from makerlab.market.features import FEATURE_NAMES, WARM_UP_BARS, market_features
 from makerlab.market.kernel import EpisodeState, Prices, StepOutcome
@@ -24,17 +31,18 @@ OWN_NAMES = (
     "last_ask_filled",
 )
 OBSERVATION_NAMES = FEATURE_NAMES + OWN_NAMES
-OBSERVATION_LIMIT = 10.0
-Observations = npt.NDArray[np.float32]
 
 
-class Market:
+class CandleMarket:
     """One segment's candles with its features, shared read-only by all episodes on it."""
+
+    observation_names: tuple[str, ...] = OBSERVATION_NAMES
 
     def __init__(self, candles: Candles, segment: Segment, settings: EnvSettings) -> None:
         """Cut the segment out: nothing of another segment remains reachable."""
         self.segment = segment
         self.settings = settings
+        self.action_size = 3 if settings.allow_no_quote else 2
         part = slice(segment.start, segment.stop)
         self.ts_ms = candles.ts_ms[part]
         self.bar_ms = candles.source.bar_ms
@@ -42,9 +50,10 @@ class Market:
         self.draws = fill_draws(settings.fill, self.ts_ms)
         columns = (candles.open, candles.high, candles.low, candles.close, candles.volume)
         self.prices = Prices(*(np.ascontiguousarray(column[part]) for column in columns))
+        self.mean_price = float(np.mean(self.prices.close))
         self.features = market_features(self.prices)
 
-    def starts(self, episode_length: int | None = None) -> npt.NDArray[np.int64]:
+    def starts(self, episode_length: int | None = None) -> Integers:
         """Return the bars at which an episode can start: warmed up, complete, without a gap.
 
         Raises UserError when the segment holds no such bar.
@@ -61,44 +70,63 @@ class Market:
             )
         return starts
 
+    def stride(self, episode_length: int) -> int:
+        """Return the length of an episode: two that lie so far apart share no bar."""
+        return episode_length
 
-class Episodes:
+    def episodes(self, count: int, *, episode_length: int | None = None) -> "CandleEpisodes":
+        """Return a batch of N episodes; `restart` places them before the first step."""
+        return CandleEpisodes(self, count, episode_length=episode_length)
+
+    def timestamps_ms(self, start: int, steps: int) -> Integers:
+        """Return the open time of the bar in which each step's quotes lived."""
+        return np.asarray(self.ts_ms[start + 1 : start + 1 + steps])
+
+    def later_mids(self, starts: Integers, mid: Floats, *, bars: int) -> Floats:
+        """Return the close `bars` after each step's; none beyond the segment or a gap."""
+        bar = starts[:, None] + np.arange(mid.shape[1])[None, :] + 1
+        inside = bar + bars < len(self.ts_ms)
+        later = np.where(inside, bar + bars, bar)
+        inside &= self.ts_ms[later] - self.ts_ms[bar] == bars * self.bar_ms
+        return np.where(inside, self.prices.close[later], np.nan)
+
+
+class CandleEpisodes:
     """A batch of N episodes on one market, stepped together."""
 
-    def __init__(self, market: Market, episodes: int, *, episode_length: int | None = None) -> None:
+    def __init__(
+        self, market: CandleMarket, episodes: int, *, episode_length: int | None = None
+    ) -> None:
         """Allocate N episodes; `restart` places them before the first step."""
         self.market = market
-        length = episode_length or market.settings.episode_length
-        self.parameters = market.parameters._replace(episode_length=length)
+        self.episode_length = episode_length or market.settings.episode_length
+        self.parameters = market.parameters._replace(episode_length=self.episode_length)
         self.state: EpisodeState = kernel.new_state(episodes, latency=self.parameters.latency)
         self.outcome: StepOutcome = kernel.new_outcome(episodes)
 
     def __len__(self) -> int:
         return len(self.state.bar)
 
-    def restart(self, bars: npt.NDArray[np.int64], which: Sequence[int] | None = None) -> None:
+    def restart(self, starts: Integers, which: Sequence[int] | None = None) -> None:
         """Start episodes (all, or those named) at the closes of the given bars.
 
         Raises ValueError for a bar that has no features yet or none after it.
         """
         last = len(self.market.prices.close) - 2
-        if len(bars) and not WARM_UP_BARS <= np.min(bars) <= np.max(bars) <= last:
-            raise ValueError(f"episodes start at bars {WARM_UP_BARS} to {last}, found {bars}")
+        if len(starts) and not WARM_UP_BARS <= np.min(starts) <= np.max(starts) <= last:
+            raise ValueError(f"episodes start at bars {WARM_UP_BARS} to {last}, found {starts}")
         chosen = range(len(self)) if which is None else which
-        for episode, bar in zip(chosen, bars, strict=True):
+        for episode, bar in zip(chosen, starts, strict=True):
             kernel.start(self.market.prices, self.parameters, self.state, episode, int(bar))
 
     def step(self, actions: npt.NDArray[Any]) -> StepOutcome:
         """Advance by one bar with actions of shape (episodes, 2 or 3); the outcome is reused.
 
-        Raises ValueError for another shape and for NaN, which must not pass for a decision to
-        stay out, and IndexError at the market's end: the kernel itself checks no bounds.
+        Raises ValueError for another shape and for NaN, and IndexError at the market's end: the
+        kernel itself checks no bounds.
         """
-        chosen = np.ascontiguousarray(actions, dtype=np.float64)
-        if chosen.shape not in ((len(self), 2), (len(self), 3)):
-            raise ValueError(f"found actions of shape {chosen.shape}, expected ({len(self)}, 2)")
-        if np.isnan(chosen).any():
-            raise ValueError("found an action that is NaN; the policy has diverged")
+        sizes = (len(self), 3 if np.shape(actions)[-1:] == (3,) else 2)
+        chosen = checked_actions(actions, sizes)
         if self.state.bar.max() + 1 >= len(self.market.prices.close):
             raise IndexError("no bar is left: the episode has ended")
         market = self.market

@@ -30,6 +30,8 @@ def fill_model_card(settings: EnvSettings) -> dict[str, Any]:
 
     `model` says it in words, `optimistic` which of its assumptions flatter, or `no`.
     """
+    if settings.simulates:
+        return _simulated_card(settings)
     fill = settings.fill
     return {
         "model": model_in_words(fill),
@@ -43,9 +45,11 @@ def fill_model_card(settings: EnvSettings) -> dict[str, Any]:
 def fill_model_line(settings: EnvSettings) -> str:
     """Return the card as one line for the terminal."""
     card = fill_model_card(settings)
+    line = f"fill model: {card['model']}; maker fee {settings.fee_rate * 1e4:g} bp"
+    if settings.simulates:
+        return line
     return (
-        f"fill model: {card['model']}; maker fee {settings.fee_rate * 1e4:g} bp, taker fee "
-        f"{settings.taker_fee_rate * 1e4:g} bp plus half-spread "
+        f"{line}, taker fee {settings.taker_fee_rate * 1e4:g} bp plus half-spread "
         f"{settings.fill.liquidation_half_spread_bps:g} bp; optimistic: {card['optimistic']}"
     )
 
@@ -67,3 +71,15 @@ def model_in_words(fill: FillSettings) -> str:
         _BOTH_TOUCHED[fill.both_touched],
     ]
     return ", ".join(parts)
+
+
+def _simulated_card(settings: EnvSettings) -> dict[str, Any]:
+    market = settings.simulated
+    return {
+        "model": f"simulated {settings.market}, Poisson orders of one unit, own price",
+        "fee_rate": settings.fee_rate,
+        "fill_rule": market.fill_rule,
+        "buy_intensity": market.buy_intensity,
+        "sell_intensity": market.sell_intensity,
+        "decay": market.decay,
+    }

@@ -1,4 +1,4 @@
-"""The makers every learned policy is judged beside.
+"""The makers every learned policy on candles is judged beside.
 
 They act within the same bounds as the learner: quotes outside what alpha and beta allow are cut
 to the nearest allowed ones, so that no baseline has freedoms the learner lacks (but not to quote).
@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from makerlab import theory
-from makerlab.market.episodes import Market, Observations
+from makerlab.market.base import Observations
+from makerlab.market.episodes import CandleMarket
 from makerlab.market.features import volatility_of
 from makerlab.market.kernel import base_half_spread
 from makerlab.policies.base import Actions, Policy, observed
+from makerlab.policies.simple import NoQuote, RandomQuotes
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,26 +26,6 @@ class FillIntensity(NamedTuple):
 
     intensity: float
     decay: float
-
-
-class NoQuote:
-    """Quotes nothing: the value of staying out."""
-
-    def act(self, observation: Observations) -> Actions:
-        """Return infinitely wide quotes."""
-        return np.tile(np.array([np.inf, 0.0]), (len(observation), 1))
-
-
-class RandomQuotes:
-    """Uniform random actions: what no idea at all earns."""
-
-    def __init__(self, *, seed: int, actions: int) -> None:
-        self._generator = np.random.default_rng(seed)
-        self._actions = actions
-
-    def act(self, observation: Observations) -> Actions:
-        """Return uniform actions in [-1, 1]."""
-        return self._generator.uniform(-1.0, 1.0, (len(observation), self._actions))
 
 
 class FixedSymmetric:
@@ -66,7 +48,7 @@ class InventorySkew:
 class ClosedFormMaker(ABC):
     """Shared part of makers that quote distances from theory, cut to the allowed actions."""
 
-    def __init__(self, market: Market, intensity: FillIntensity) -> None:
+    def __init__(self, market: CandleMarket, intensity: FillIntensity) -> None:
         """Take scales from the training market: base spread, volatility, position limit."""
         settings = market.settings
         self.intensity = intensity
@@ -134,13 +116,13 @@ class GueantLehalleFernandezTapia(ClosedFormMaker):
         return [np.asarray(bid), np.asarray(ask)]
 
 
-def base_half_fraction(market: Market) -> float:
+def base_half_fraction(market: CandleMarket) -> float:
     """Return the base half-spread as a fraction of the market's mean price."""
-    mid = float(np.mean(market.prices.close))
+    mid = market.mean_price
     return float(base_half_spread(market.parameters, mid)) / mid
 
 
-def fill_intensity(market: Market) -> FillIntensity:
+def fill_intensity(market: CandleMarket) -> FillIntensity:
     """Fit the fill intensity of a market's bars around the base half-spread.
 
     The share p of bars that trade through a quote at distance d gives -ln(1 - p) = A exp(-k d);
@@ -163,7 +145,7 @@ def fill_intensity(market: Market) -> FillIntensity:
     return FillIntensity(intensity=float(np.exp(level)), decay=decay)
 
 
-def baseline_policies(train: Market, *, seed: int) -> dict[str, Policy]:
+def candle_baselines(train: CandleMarket, *, seed: int) -> dict[str, Policy]:
     """Return all baselines by name, their scales fitted on the training segment only."""
     intensity = fill_intensity(train)
     actions = 3 if train.settings.allow_no_quote else 2

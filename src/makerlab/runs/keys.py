@@ -45,7 +45,10 @@ def code_hash(stage: str) -> str:
 
 
 def data_key(config: Config) -> str:
-    """Return what identifies the candles: the file's hash, or the generator's settings."""
+    """Return what identifies the data: the file's hash, or the generator's settings."""
+    if config.env.simulates:
+        # Its parameters lie in the `env` section, which every key knows.
+        return f"simulated:{config.env.market}"
     if config.env.csv_path == SYNTHETIC:
         return f"{SYNTHETIC}:{content_hash(config.data.synthetic.model_dump(mode='json'))}"
     path = Path(config.env.csv_path)

@@ -46,11 +46,12 @@ def evaluate(
     workbench = open_workbench(config, synthetic_folder=synthetic_folder(run.path.parents[1]))
     policy = load_policy(
         model,
+        observations=workbench.observation_size,
         deterministic=config.train.deterministic_eval,
         seed=config.evaluate.seed,
         device=device,
     )
-    _check_actions(model, policy, config)
+    _check_actions(model, policy, workbench, config)
     check_writable(output.path)
     report(fill_model_line(config.env))
     results = {}
@@ -68,8 +69,10 @@ def evaluate(
     return record
 
 
-def _check_actions(model: Path, policy: LearnedPolicy, config: Config) -> None:
-    expected = 3 if config.env.allow_no_quote else 2
+def _check_actions(
+    model: Path, policy: LearnedPolicy, workbench: Workbench, config: Config
+) -> None:
+    expected = workbench.action_size
     if policy.action_size != expected:
         raise UserError(
             f"{model}: the model gives {policy.action_size} actions, this environment expects "

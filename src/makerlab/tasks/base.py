@@ -46,6 +46,8 @@ class Workbench(Protocol):
     source: DataSource
     split_record: dict[str, Any]
     mean_price: float
+    observation_size: int
+    action_size: int
 
     def training(self, settings: TrainSettings, *, device: str) -> Training:
         """Return a new training on the training segment."""

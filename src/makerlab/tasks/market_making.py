@@ -1,4 +1,4 @@
-"""The market-making task: candles, SAC, closed-form baselines, money metrics."""
+"""The market-making task: candles or simulated orders, SAC, closed-form baselines, money."""
 
 from pathlib import Path
 from typing import Any
@@ -40,17 +40,19 @@ _EPISODE_COLUMNS = (
 
 
 class MarketMakingWorkbench:
-    """Trains and judges market makers on one config's candles."""
+    """Trains and judges market makers on one config's market."""
 
     learned = "policy"
 
     def __init__(self, config: Config, *, synthetic_folder: Path | None) -> None:
-        """Load and split the candles; raises UserError for what is wrong with them."""
+        """Load and split the market; raises UserError for what is wrong with its data."""
         self._config = config
         self._markets = load_markets(config, synthetic_folder=synthetic_folder)
         self.source = self._markets.source
         self.split_record = self._markets.split_record
-        self.mean_price = float(np.mean(self._markets.train.prices.close))
+        self.mean_price = self._markets.train.mean_price
+        self.observation_size = len(self._markets.train.observation_names)
+        self.action_size = self._markets.train.action_size
         length = config.tune.eval_episode_length or config.env.episode_length
         self._judged_length = length
         starts = evaluation_starts(
@@ -61,11 +63,11 @@ class MarketMakingWorkbench:
     def _shifted(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Move episodes by half their length, where the later bars allow it.
 
-        The judged ones may fill the segment, so these share bars with them; what is wholly fresh
-        in a second score is the seed of the training.
+        On candles the judged ones may fill the segment, so these share bars with them; what is
+        wholly fresh in a second score is the seed of the training.
         """
         allowed = self._markets.valid.starts(self._judged_length)
-        wanted = starts + self._judged_length // 2
+        wanted = starts + max(1, self._markets.valid.stride(self._judged_length) // 2)
         places = np.searchsorted(allowed, wanted).clip(max=len(allowed) - 1)
         shifted: npt.NDArray[np.int64] = np.unique(allowed[places])
         return shifted

@@ -1,0 +1,136 @@
+"""Simulated markets whose best quotes are known: Avellaneda-Stoikov and Cartea-Jaimungal."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from makerlab.config import EnvSettings
+from makerlab.data.split import Segment
+from makerlab.market import simulated_kernel as kernel
+from makerlab.market.base import (
+    OBSERVATION_LIMIT,
+    Floats,
+    Integers,
+    Observations,
+    checked_actions,
+)
+from makerlab.market.kernel import StepOutcome, new_outcome
+from makerlab.market.simulated_kernel import SimulatedParameters, SimulatedState
+
+STEP_MS = 1000
+"""A step lasts a second on the clock of files and of annualised ratios."""
+
+CLOCK_START_MS = 946_684_800_000  # 2000-01-01T00:00Z
+
+SIMULATED_NAMES = ("inventory_share", "inventory_scaled", "time_left", "signal")
+
+
+class SimulatedMarket:
+    """A range of a simulated market's episodes, each with random numbers of its own."""
+
+    observation_names: tuple[str, ...] = SIMULATED_NAMES
+    action_size: int = 2
+    bar_ms: int = STEP_MS
+
+    def __init__(self, segment: Segment, settings: EnvSettings) -> None:
+        """Take the episodes with the numbers segment.start to segment.stop - 1."""
+        self.segment = segment
+        self.settings = settings
+        self.mean_price = settings.simulated.mid
+        self.inventory_scale = inventory_scale(settings)
+
+    def starts(self, episode_length: int | None = None) -> Integers:
+        """Return the numbers of all episodes."""
+        return np.arange(self.segment.start, self.segment.stop, dtype=np.int64)
+
+    def stride(self, episode_length: int) -> int:
+        """Return 1: episodes share nothing."""
+        return 1
+
+    def episodes(self, count: int, *, episode_length: int | None = None) -> "SimulatedEpisodes":
+        """Return a batch of N episodes; `restart` places them before the first step."""
+        return SimulatedEpisodes(self, count, episode_length=episode_length)
+
+    def timestamps_ms(self, start: int, steps: int) -> Integers:
+        """Return the time of each step on a made-up clock on which episodes follow each other."""
+        first = start * self.settings.episode_length
+        return CLOCK_START_MS + STEP_MS * np.arange(first, first + steps, dtype=np.int64)
+
+    def later_mids(self, starts: Integers, mid: Floats, *, bars: int) -> Floats:
+        """Return the mid `bars` steps later in the same episode."""
+        later = np.full_like(mid, np.nan)
+        later[:, :-bars] = mid[:, bars:]
+        return later
+
+
+class SimulatedEpisodes:
+    """A batch of N episodes of a simulated market, stepped together."""
+
+    def __init__(
+        self, market: SimulatedMarket, episodes: int, *, episode_length: int | None = None
+    ) -> None:
+        """Allocate N episodes; `restart` places them before the first step."""
+        self.market = market
+        self.episode_length = episode_length or market.settings.episode_length
+        self.parameters: SimulatedParameters = kernel.simulated_parameters(
+            market.settings, self.episode_length
+        )
+        self.state: SimulatedState = kernel.new_simulated_state(episodes)
+        self.outcome: StepOutcome = new_outcome(episodes)
+
+    def __len__(self) -> int:
+        return len(self.state.step)
+
+    def restart(self, starts: Integers, which: Sequence[int] | None = None) -> None:
+        """Start episodes (all, or those named); raises ValueError outside the segment."""
+        segment = self.market.segment
+        if len(starts) and not segment.start <= np.min(starts) <= np.max(starts) < segment.stop:
+            raise ValueError(
+                f"episodes have the numbers {segment.start} to {segment.stop - 1}, found {starts}"
+            )
+        chosen = np.arange(len(self)) if which is None else np.array(which, np.int64)
+        if len(chosen) != len(starts):
+            raise ValueError(f"found {len(starts)} starts for {len(chosen)} episodes")
+        kernel.begin(self.parameters, self.state, chosen, np.asarray(starts, np.int64))
+
+    def step(self, actions: npt.NDArray[Any]) -> StepOutcome:
+        """Advance by one step with actions of shape (episodes, 2); the outcome is reused.
+
+        Raises ValueError for another shape and for NaN.
+        """
+        chosen = checked_actions(actions, (len(self), 2))
+        kernel.advance(self.parameters, self.state, chosen, self.outcome)
+        return self.outcome
+
+    def observe(self) -> Observations:
+        """Return observations of shape (episodes, len(SIMULATED_NAMES)), each within +-10."""
+        state = self.state
+        result = np.empty((len(self), len(SIMULATED_NAMES)), np.float32)
+        result[:, 0] = state.inventory / self.parameters.cap
+        scaled = state.inventory / self.market.inventory_scale
+        result[:, 1] = np.clip(scaled, -OBSERVATION_LIMIT, OBSERVATION_LIMIT)
+        result[:, 2] = 1.0 - state.step / self.episode_length
+        result[:, 3] = state.signal
+        return result
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of the state, for a checkpoint."""
+        return {name: array.copy() for name, array in self.state._asdict().items()}
+
+    def restore(self, snapshot: dict[str, npt.NDArray[Any]]) -> None:
+        """Take back a state given by `snapshot`."""
+        for name, array in self.state._asdict().items():
+            array[:] = snapshot[name]
+
+
+def inventory_scale(settings: EnvSettings) -> float:
+    """Return the standard deviation of the inventory that quotes at 1/decay end with, at least 1.
+
+    The position limit is no scale: it can lie far beyond what is ever held.
+    """
+    market = settings.simulated
+    fills = (market.buy_intensity + market.sell_intensity) * market.horizon / math.e
+    return min(max(1.0, math.sqrt(fills)), settings.max_inventory)

@@ -1,0 +1,147 @@
+"""Makers on simulated markets: the known optimum, the papers' strategies, simple yardsticks."""
+
+from typing import Protocol
+
+import numpy as np
+
+from makerlab import theory
+from makerlab.market.base import Floats, Integers, Observations
+from makerlab.market.simulated import SIMULATED_NAMES, SimulatedMarket
+from makerlab.policies.base import Actions, Policy
+from makerlab.policies.simple import NoQuote, RandomQuotes
+
+
+class DepthRule(Protocol):
+    """Distances that depend on time left and inventory alone."""
+
+    def __call__(self, time_left: Floats, inventory: Floats) -> tuple[Floats, Floats]:
+        """Return (bid, ask) distances for arguments that broadcast."""
+        ...
+
+
+class DepthTable:
+    """Quotes the depths of a table over steps and inventories, cut to the allowed ones."""
+
+    def __init__(self, market: SimulatedMarket, rule: DepthRule) -> None:
+        """Fill the table from a rule of time left and inventory."""
+        settings = market.settings
+        self._steps = settings.episode_length
+        self._cap = int(settings.max_inventory)
+        left = settings.simulated.horizon * np.arange(self._steps, 0, -1) / self._steps
+        inventory = np.arange(-self._cap, self._cap + 1, dtype=np.float64)
+        bid, ask = rule(left[:, None], inventory[None, :])
+        shape = (self._steps, len(inventory))
+        self.depths: Floats = np.stack(
+            [np.broadcast_to(side, shape) for side in (bid, ask)], axis=-1
+        )
+        self._low = settings.simulated.min_depth
+        self._range = settings.simulated.max_depth - self._low
+
+    def act(self, observation: Observations) -> Actions:
+        """Return the actions whose depths are the table's; an infinite one leaves a side out."""
+        depths = self.depths[self._place(observation)]
+        actions = 2.0 * (depths - self._low) / self._range - 1.0
+        return np.where(np.isfinite(actions), np.clip(actions, -1.0, 1.0), np.inf)
+
+    def _place(self, observation: Observations) -> tuple[Integers, Integers]:
+        share = observation[:, SIMULATED_NAMES.index("inventory_share")]
+        left = observation[:, SIMULATED_NAMES.index("time_left")]
+        step = np.rint((1.0 - left.astype(np.float64)) * self._steps).astype(np.int64)
+        inventory = np.rint(share.astype(np.float64) * self._cap).astype(np.int64)
+        return np.clip(step, 0, self._steps - 1), inventory + self._cap
+
+
+def constant_depth(market: SimulatedMarket, depth: float) -> DepthTable:
+    """Return the maker who quotes one distance on both sides."""
+    return DepthTable(market, lambda left, inventory: (np.full(1, depth), np.full(1, depth)))
+
+
+def avellaneda_stoikov(market: SimulatedMarket) -> DepthTable:
+    """Return the inventory strategy of Avellaneda and Stoikov's paper."""
+    simulated = market.settings.simulated
+
+    def rule(time_left: Floats, inventory: Floats) -> tuple[Floats, Floats]:
+        bid, ask = theory.avellaneda_stoikov_quotes(
+            mid=0.0,
+            inventory=inventory,
+            time_left=time_left,
+            volatility=simulated.volatility,
+            risk_aversion=simulated.risk_aversion,
+            decay=simulated.decay,
+        )
+        return -np.asarray(bid), np.asarray(ask)
+
+    return DepthTable(market, rule)
+
+
+def symmetric(market: SimulatedMarket) -> DepthTable:
+    """Return the paper's symmetric strategy: the average spread of `avellaneda_stoikov`.
+
+    gamma sigma^2 T / 2 + (2/gamma) ln(1 + gamma/k), centred on the mid.
+    """
+    simulated = market.settings.simulated
+    bid, ask = theory.avellaneda_stoikov_quotes(
+        mid=0.0,
+        inventory=0.0,
+        time_left=simulated.horizon / 2.0,
+        volatility=simulated.volatility,
+        risk_aversion=simulated.risk_aversion,
+        decay=simulated.decay,
+    )
+    return constant_depth(market, float(np.asarray(ask) - np.asarray(bid)) / 2.0)
+
+
+def gueant_lehalle_fernandez_tapia(market: SimulatedMarket) -> DepthTable:
+    """Return the exact optimum of an exponential utility with a position limit."""
+    simulated = market.settings.simulated
+
+    def rule(time_left: Floats, inventory: Floats) -> tuple[Floats, Floats]:
+        bid, ask = theory.glft_distances(
+            inventory=inventory,
+            volatility=simulated.volatility,
+            risk_aversion=simulated.risk_aversion,
+            decay=simulated.decay,
+            intensity=simulated.buy_intensity,
+            horizon=time_left,
+            inventory_cap=int(market.settings.max_inventory),
+            method="exact",
+        )
+        return np.asarray(bid), np.asarray(ask)
+
+    return DepthTable(market, rule)
+
+
+def cartea_jaimungal(market: SimulatedMarket) -> DepthTable:
+    """Return the optimum under running and terminal inventory penalties."""
+    simulated = market.settings.simulated
+    solution = theory.CarteaJaimungal(
+        buy_intensity=simulated.buy_intensity,
+        sell_intensity=simulated.sell_intensity,
+        decay=simulated.decay,
+        horizon=simulated.horizon,
+        running_penalty=simulated.running_penalty,
+        terminal_penalty=simulated.terminal_penalty,
+        inventory_cap=int(market.settings.max_inventory),
+    )
+
+    def rule(time_left: Floats, inventory: Floats) -> tuple[Floats, Floats]:
+        bid, ask = solution.depths(np.maximum(simulated.horizon - time_left, 0.0), inventory)
+        return np.asarray(bid), np.asarray(ask)
+
+    return DepthTable(market, rule)
+
+
+def simulated_baselines(market: SimulatedMarket, *, seed: int) -> dict[str, Policy]:
+    """Return no quotes, random ones, one distance of 1/decay, and the known optimum."""
+    common: dict[str, Policy] = {
+        "no_quote": NoQuote(),
+        "random": RandomQuotes(seed=seed, actions=market.action_size),
+        "constant_depth": constant_depth(market, 1.0 / market.settings.simulated.decay),
+    }
+    if market.settings.market == "avellaneda_stoikov":
+        papers: dict[str, Policy] = {
+            "avellaneda_stoikov": avellaneda_stoikov(market),
+            "symmetric": symmetric(market),
+        }
+        return common | papers | {"optimal": gueant_lehalle_fernandez_tapia(market)}
+    return common | {"optimal": cartea_jaimungal(market)}
