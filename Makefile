@@ -22,7 +22,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup matrix tune train evaluate analyze status watch logs dashboard test test-slow lint type bench clean
+.PHONY: help setup matrix tune train evaluate analyze status watch logs dashboard test test-slow lint type bench docs clean
 
 VENV_PYTHON := .venv/bin/python
 BASE := .venv/.installed-run
@@ -82,6 +82,10 @@ type: $(DEV) ## types
 
 bench: $(DEV) ## benchmarks
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done
+
+docs: $(DEV) ## the documentation as a site, build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --quiet
+	@echo "build/site/index.html"
 
 clean: ## remove caches; runs, logs, plots and .venv stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

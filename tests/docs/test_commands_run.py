@@ -1,0 +1,87 @@
+"""Every command of the documents, typed in a copy of the project, with trainings of seconds."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.docs.blocks import DOCUMENTS, REPOSITORY, Block, blocks, commands
+
+# Environment variables win over profiles and files: the same commands, a hundredth of the work.
+SMALL = {
+    "MAKERLAB__TRAIN__TOTAL_TIMESTEPS": "400",
+    "MAKERLAB__TRAIN__LEARNING_STARTS": "50",
+    "MAKERLAB__TRAIN__EVAL_FREQ": "200",
+    "MAKERLAB__TRAIN__BUFFER_SIZE": "1000",
+    "MAKERLAB__TUNE__TRAIN_TIMESTEPS": "200",
+    "MAKERLAB__TUNE__N_TRIALS": "2",
+    "MAKERLAB__TUNE__RESCORE_SEEDS": "1",
+    "MAKERLAB__EVALUATE__EPISODES": "6",
+    "MAKERLAB__EVALUATE__BOOTSTRAP_SAMPLES": "100",
+}
+# How-tos look at the runs that the tutorial's first command makes.
+NEED_RUNS = {"resume.md", "disk_use.md", "other_tools.md", "report.md"}
+TYPED = [document for document in DOCUMENTS if commands(document)]
+
+pytestmark = pytest.mark.slow
+
+
+def copy_of_the_project(folder: Path) -> None:
+    """Copy what git would give, with this environment in place of a new one."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in names:
+        if (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+
+
+def type_in(folder: Path, text: str, **more: str) -> None:
+    environment = {**os.environ, **SMALL, "OMP_NUM_THREADS": "1", **more}
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
+    )
+    assert result.returncode == 0, f"{text}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which a first small matrix has run."""
+    folder = tmp_path_factory.mktemp("project")
+    copy_of_the_project(folder)
+    type_in(folder, "make matrix SEEDS='0 1'")
+    return folder
+
+
+@pytest.mark.parametrize("document", TYPED, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_what_a_document_says_can_be_typed(document: Path, project: Path) -> None:
+    for block in commands(document):
+        if "network" not in block.words:
+            type_in(project, block.text)
+
+
+def batch_scripts() -> list[Block]:
+    document = REPOSITORY / "docs" / "how_to" / "slurm_by_hand.md"
+    return [block for block in blocks(document) if block.language == "bash"]
+
+
+def test_the_batch_scripts_do_what_they_say_for_each_task_of_the_array(project: Path) -> None:
+    tune, train = batch_scripts()
+    type_in(project, tune.text, SLURM_ARRAY_TASK_ID="2")
+    type_in(project, train.text, SLURM_ARRAY_TASK_ID="4")
+    (run,) = project.glob("runs/SAC/*_turnover_seed1")
+    assert (run / "evaluation" / "metrics.json").is_file()
