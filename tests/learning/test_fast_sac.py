@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from stable_baselines3 import SAC
@@ -17,16 +18,19 @@ from makerlab.envs import MarketMakingEnv
 from makerlab.envs.market_making import default_market
 from makerlab.learning.actor import load_policy
 from makerlab.learning.archive import read_archive, write_archive
+from makerlab.learning.fast_compiled import CompiledUpdate
 from makerlab.learning.fast_exchange import give_to_stock, stock_model, take_from_stock
 from makerlab.learning.fast_kernels import CpuSacUpdate
 from makerlab.learning.fast_networks import can_round
 from makerlab.learning.fast_replay import Replay
 from makerlab.learning.fast_sac import FastSacLearner
-from makerlab.learning.fast_update import SacUpdate, Shape
+from makerlab.learning.fast_update import SacUpdate, Shape, Update
 from makerlab.learning.learner import make_learner
 from makerlab.learning.training import Training
 from makerlab.market.base import Market
 from makerlab.market.episodes import OBSERVATION_NAMES
+
+Array = npt.NDArray[Any]
 
 SINGLE = torch.float32
 DOUBLE = torch.float64
@@ -74,14 +78,15 @@ class Batches:
             self.observations, self.actions, self.next_observations, self.ends, self.rewards
         )
 
-    def fill(self, update: SacUpdate) -> None:
-        batch = len(self.rewards)
-        size = update.shape.observations
-        update.rows[:batch] = torch.cat([self.observations, self.actions, self.rewards], 1)
-        update.rows[batch:, :size] = self.next_observations
-        update.rows[batch:, -1:] = 1.0 - self.ends
-        update.noise[:, :batch] = self.noise[0].T
-        update.noise[:, batch:] = self.noise[1].T
+    def for_update(self) -> tuple[Array, Array, Array]:
+        """Return store, samples and noise, as an update takes them."""
+        batch, size = self.observations.shape
+        rows = torch.zeros(batch, 2, size + self.actions.shape[1] + 1, dtype=self.rewards.dtype)
+        rows[:, 0] = torch.cat([self.observations, self.actions, self.rewards], 1)
+        rows[:, 1, :size] = self.next_observations
+        rows[:, 1, -1:] = 1.0 - self.ends
+        noise = self.noise.mT.contiguous()
+        return rows.flatten(0, 1).numpy(), np.arange(batch)[None], noise[None].numpy()
 
 
 class Stock:
@@ -135,19 +140,14 @@ def in_precision(dtype: torch.dtype, model: SAC) -> SAC:
     return model
 
 
-def gradients_of(update: SacUpdate, model: SAC) -> dict[str, torch.Tensor]:
+def gradients_of(update: Update, model: SAC) -> dict[str, torch.Tensor]:
     """Return our gradients in stock's order, by way of what `give_to_stock` does to parameters."""
-    probe = SacUpdate(
-        update.shape,
-        batch_size=1,
-        learning_rate=1.0,
-        gamma=1.0,
-        tau=1.0,
-        device="cpu",
-        dtype=update.rows.dtype,
-    )
-    probe.actor.parameters.copy_(update.actor.gradients)
-    probe.critics.parameters.copy_(update.critics.gradients)
+    gradients = update.gradients()
+    state = update.state()
+    probe = make(SacUpdate, update.shape, settings(), gradients["actor"].dtype)
+    for name in ("actor", "critics"):
+        state[name]["parameters"] = gradients[name]
+    probe.restore(state)
     give_to_stock(probe, model)
     assert model.log_ent_coef is not None
     return {
@@ -155,6 +155,27 @@ def gradients_of(update: SacUpdate, model: SAC) -> dict[str, torch.Tensor]:
         "critics": torch.nn.utils.parameters_to_vector(model.critic.parameters()),
         "entropy": model.log_ent_coef,
     }
+
+
+def make(
+    kind: type[Any],
+    shape: Shape,
+    chosen: TrainSettings,
+    dtype: torch.dtype,
+    *,
+    rounded: bool = False,
+) -> Update:
+    options: dict[str, Any] = {
+        "batch_size": chosen.batch_size,
+        "learning_rate": chosen.learning_rate,
+        "gamma": chosen.gamma,
+        "tau": chosen.tau,
+        "dtype": dtype,
+    }
+    if kind is not CompiledUpdate:
+        options |= {"device": "cpu", "rounded": rounded}
+    update: Update = kind(shape, **options)
+    return update
 
 
 def weights_of(model: SAC) -> dict[str, torch.Tensor]:
@@ -178,7 +199,7 @@ class Pair:
         dtype: torch.dtype,
         monkeypatch: pytest.MonkeyPatch,
         *,
-        kind: type[SacUpdate] = CpuSacUpdate,
+        kind: type[Any] = CompiledUpdate,
         rounded: bool = False,
     ) -> None:
         self.stock = Stock(stock_model(env, chosen), dtype, monkeypatch)
@@ -186,16 +207,7 @@ class Pair:
         self.shape = Shape(
             size_of(env.observation_space), size_of(env.action_space), chosen.net_arch
         )
-        self.update = kind(
-            self.shape,
-            batch_size=chosen.batch_size,
-            learning_rate=chosen.learning_rate,
-            gamma=chosen.gamma,
-            tau=chosen.tau,
-            device="cpu",
-            dtype=dtype,
-            rounded=rounded,
-        )
+        self.update = make(kind, self.shape, chosen, dtype, rounded=rounded)
         take_from_stock(self.update, self.stock.model)
         # Ours in stock's form, to be compared number by number.
         self.ours = in_precision(dtype, stock_model(env, chosen))
@@ -203,8 +215,8 @@ class Pair:
 
     def step(self) -> tuple[dict[str, float], dict[str, float]]:
         """Take a step with both; returns our losses and stock's."""
-        self.batches.fill(self.update)
-        ours, theirs = self.update.step()._asdict(), self.stock.step(self.batches)
+        self.update.step(*self.batches.for_update())
+        ours, theirs = self.update.losses()._asdict(), self.stock.step(self.batches)
         give_to_stock(self.update, self.ours)
         return ours, theirs
 
@@ -218,14 +230,14 @@ def size_of(space: Any) -> int:
     [((64, 64), 256), ((64, 64), 64), ((256, 256, 128), 256), ((48,), 17)],
 )
 @pytest.mark.parametrize("sides", [False, True])
-@pytest.mark.parametrize("kind", [SacUpdate, CpuSacUpdate])
+@pytest.mark.parametrize("kind", [SacUpdate, CpuSacUpdate, CompiledUpdate])
 def test_gradient_steps_equal_those_of_stock_sac(
     market: Market,
     market_without_sides: Market,
     net_arch: tuple[int, ...],
     batch_size: int,
     sides: bool,
-    kind: type[SacUpdate],
+    kind: type[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In double precision all agrees to eight digits or more, so the formulas are equal.
@@ -463,16 +475,15 @@ def test_time_limits_are_no_ends_just_as_in_stock_sac(
         np.array([bool(terminated or truncated)]),
         [{"TimeLimit.truncated": bool(truncated and not terminated)}],
     )
-    ours.add(here, there, action[None], reward=0.5, ended=bool(terminated))
-    rows = torch.zeros(8, shape.row)
-    ours.sample(np.random.default_rng(0), rows)
-    expected = stock.sample(4)
+    ours.add(here, there, action, reward=0.5, ended=bool(terminated))
+    rows = torch.from_numpy(ours.rows)
+    expected = stock.sample(1)
     size = shape.observations
-    assert torch.equal(rows[:4, :size], expected.observations)
-    assert torch.equal(rows[:4, size:-1], expected.actions)
-    assert torch.equal(rows[:4, -1:], expected.rewards)
-    assert torch.equal(rows[4:, :size], expected.next_observations)
-    assert torch.equal(1.0 - rows[4:, -1:], expected.dones)
+    assert torch.equal(rows[:1, :size], expected.observations)
+    assert torch.equal(rows[:1, size:-1], expected.actions)
+    assert torch.equal(rows[:1, -1:], expected.rewards)
+    assert torch.equal(rows[1:2, :size], expected.next_observations)
+    assert torch.equal(1.0 - rows[1:2, -1:], expected.dones)
 
 
 def test_a_full_replay_store_forgets_the_oldest(market: Market) -> None:
@@ -481,9 +492,8 @@ def test_a_full_replay_store_forgets_the_oldest(market: Market) -> None:
     for number in range(5):
         view = np.full(2, number, np.float32)
         replay.add(view, view, np.zeros(1, np.float32), reward=0.0, ended=False)
-    rows = torch.zeros(128, shape.row)
-    replay.sample(np.random.default_rng(0), rows)
-    assert set(rows[:, 0].tolist()) == {2.0, 3.0, 4.0}
+    assert len(replay) == 3
+    assert set(replay.rows[:, 0].tolist()) == {2.0, 3.0, 4.0}
 
 
 @pytest.mark.skipif(not can_round(), reason="this processor has no bfloat16 products")

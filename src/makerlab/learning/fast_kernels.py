@@ -11,7 +11,6 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from makerlab.learning.fast_update import (
     HALF_LOG_TWO_PI,
@@ -190,52 +189,3 @@ def head_gradients(
             log_std = head[actions + a, i]
             inside = log_std >= _LOWEST and log_std <= _HIGHEST
             deltas[actions + a, i] = push * slope * deviation[a, i] - share if inside else 0.0
-
-
-@numba.njit(cache=True)
-def gather(store: Array, chosen: Array, rows: Array) -> None:
-    """Copy transitions' two rows each: all the first ones, then all the second ones."""
-    batch = len(chosen)
-    width = rows.shape[1]
-    for i in range(batch):
-        for j in range(width):
-            rows[i, j] = store[2 * chosen[i], j]
-            rows[batch + i, j] = store[2 * chosen[i] + 1, j]
-
-
-@numba.njit(cache=True, fastmath={"reassoc", "contract"})
-def act_once(
-    parameters: Array,
-    sizes: Array,
-    observation: Array,
-    noise: Array,
-    scratch: Array,
-    action: Array,
-) -> None:
-    """Fill the exploring action at one observation; `scratch` has two rows, as wide as the widest.
-
-    `parameters` is the flat tensor of one actor, laid out as by `fast_networks.layers_of`.
-    """
-    actions = len(action)
-    position = 0
-    scratch[0, : sizes[0]] = observation
-    for layer in range(len(sizes) - 1):
-        inputs, outputs = sizes[layer], sizes[layer + 1]
-        source, result = scratch[layer % 2], scratch[(layer + 1) % 2]
-        biases = position + inputs * outputs
-        for j in range(outputs):
-            row = parameters[position + j * inputs : position + (j + 1) * inputs]
-            total = parameters[biases + j]
-            for k in range(inputs):
-                total += row[k] * source[k]
-            result[j] = 0.0 if total < 0.0 and layer < len(sizes) - 2 else total
-        position = biases + outputs
-    head = scratch[(len(sizes) - 1) % 2]
-    for a in range(actions):
-        log_std = min(max(head[actions + a], _LOWEST), _HIGHEST)
-        action[a] = np.tanh(head[a] + np.exp(log_std) * noise[a])
-
-
-def update_for(device: str) -> type[SacUpdate]:
-    """Return the update that suits a device."""
-    return CpuSacUpdate if torch.device(device).type == "cpu" else SacUpdate

@@ -1,13 +1,11 @@
-"""A replay store of one block: a batch is gathered by a single call."""
+"""A replay store of one block."""
 
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from makerlab.learning.fast_kernels import gather
 from makerlab.learning.fast_update import Shape
 
 Floats = npt.NDArray[np.float32]
@@ -24,7 +22,7 @@ class Replay:
         """Start empty."""
         self._capacity = capacity
         self._shape = shape
-        self._rows = np.zeros((2 * capacity, shape.row), np.float32)
+        self.rows = np.zeros((2 * capacity, shape.row), np.float32)
         self.position = 0
         self.full = False
 
@@ -41,32 +39,39 @@ class Replay:
         ended: bool,
     ) -> None:
         """Remember a transition in place of the oldest; a time limit is not an end."""
-        observations = self._shape.observations
-        here, there = self._rows[2 * self.position], self._rows[2 * self.position + 1]
-        here[:observations] = observation
-        here[observations:-1] = action
-        here[-1] = reward
-        there[:observations] = next_observation
-        there[-1] = not ended
+        write_rows(self.rows, self.position, observation, next_observation, action, reward, ended)
         self.position += 1
         if self.position == self._capacity:
             self.position, self.full = 0, True
 
-    def sample(self, generator: np.random.Generator, result: Tensor) -> None:
-        """Gather random transitions: first all the even rows, then all the odd ones."""
-        chosen = generator.integers(len(self), size=len(result) // 2)
-        if result.device.type == "cpu":
-            gather(self._rows, chosen, result.numpy())
-        else:
-            both = np.concatenate([2 * chosen, 2 * chosen + 1])
-            result.copy_(torch.from_numpy(self._rows[both]))
-
     def snapshot(self) -> dict[str, Any]:
         """Return the filled part (not a copy) and where the next transition goes."""
-        rows = self._rows[: 2 * len(self)]
+        rows = self.rows[: 2 * len(self)]
         return {"rows": rows, "position": self.position, "full": self.full}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Take back what `snapshot` returned."""
-        self._rows[: len(snapshot["rows"])] = snapshot["rows"]
+        self.rows[: len(snapshot["rows"])] = snapshot["rows"]
         self.position, self.full = snapshot["position"], snapshot["full"]
+
+
+@numba.njit(cache=True)
+def write_rows(
+    rows: Floats,
+    position: int,
+    observation: Floats,
+    next_observation: Floats,
+    action: Floats,
+    reward: float,
+    ended: bool,
+) -> None:
+    """Fill the two rows of a transition; rows hold an observation, an action and one number."""
+    here, there = rows[2 * position], rows[2 * position + 1]
+    size = len(observation)
+    for c in range(size):
+        here[c] = observation[c]
+        there[c] = next_observation[c]
+    for c in range(len(action)):
+        here[size + c] = action[c]
+    here[-1] = reward
+    there[-1] = 0.0 if ended else 1.0

@@ -15,16 +15,17 @@ import torch
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
 from makerlab.learning.actor import LearnedPolicy
+from makerlab.learning.fast_compiled import CompiledUpdate
 from makerlab.learning.fast_exchange import (
     actor_weights,
     give_to_stock,
     stock_model,
     take_from_stock,
 )
-from makerlab.learning.fast_kernels import act_once, update_for
+from makerlab.learning.fast_kernels import CpuSacUpdate
 from makerlab.learning.fast_networks import can_round
 from makerlab.learning.fast_replay import Replay
-from makerlab.learning.fast_update import Losses, Shape
+from makerlab.learning.fast_update import SacUpdate, Shape, Update
 from makerlab.learning.stock import write_model
 
 Observation = npt.NDArray[np.float32]
@@ -42,23 +43,13 @@ class FastSacLearner:
             int(np.prod(env.action_space.shape or ())),
             settings.net_arch,
         )
-        self._update = update_for(device)(
-            shape,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            gamma=settings.gamma,
-            tau=settings.tau,
-            device=device,
-            rounded=settings.precision == "bfloat16" and device == "cpu" and can_round(),
-        )
+        self._update = make_update(shape, settings, device=device)
         take_from_stock(self._update, self._stock)
         self._replay = Replay(settings.buffer_size, shape)
-        indices, noise = np.random.SeedSequence(settings.seed).spawn(2)
-        self._generator = np.random.default_rng(indices)
-        self._noise_generator = torch.Generator().manual_seed(int(noise.generate_state(1)[0]))
-        self._noise = torch.zeros(self._update.noise.shape)
-        self._sizes = np.array(shape.actor)
-        self._scratch = np.zeros((2, max(shape.actor)), np.float32)
+        acting, noise = np.random.SeedSequence(settings.seed).spawn(2)
+        self._generator = np.random.default_rng(acting)
+        self._noise_generator = np.random.default_rng(noise)
+        self._noise_size = (settings.gradient_steps, 2, shape.actions, settings.batch_size)
         self._steps = 0
         self._updates = 0
 
@@ -68,10 +59,9 @@ class FastSacLearner:
         if self._steps < self._settings.learning_starts:
             action = self._generator.uniform(-1.0, 1.0, (1, actions)).astype(np.float32)
             return action, action
-        noise = self._generator.standard_normal(actions, dtype=np.float32)
+        noise = self._generator.standard_normal(actions, np.float32)
         action = np.empty((1, actions), np.float32)
-        parameters = self._update.actor.parameters.cpu().numpy()
-        act_once(parameters, self._sizes, observation, noise, self._scratch, action[0])
+        self._update.act(observation, noise, action[0])
         return action, action
 
     def store(
@@ -87,31 +77,24 @@ class FastSacLearner:
         """Remember a transition; a time limit is not an end and is bootstrapped through."""
         self._steps += 1
         self._replay.add(
-            observation, next_observation, stored_action, reward=reward, ended=terminated
+            observation, next_observation, stored_action[0], reward=reward, ended=terminated
         )
 
     def update(self) -> dict[str, float]:
         """Take the gradient steps of one update once warmed up; returns mean losses, or nothing."""
         if self._steps <= self._settings.learning_starts:
             return {}
-        count = self._settings.gradient_steps
+        steps, batch = self._settings.gradient_steps, self._settings.batch_size
+        samples = self._generator.integers(len(self._replay), size=(steps, batch))
+        noise = self._noise_generator.standard_normal(self._noise_size, np.float32)
         # Moments of silent units decay into denormal numbers, which processors handle slowly.
         torch.set_flush_denormal(True)
         try:
-            losses = [self._gradient_step() for _ in range(count)]
+            self._update.step(self._replay.rows, samples, noise)
         finally:
             torch.set_flush_denormal(False)
-        self._updates += count
-        if count == 1:
-            return losses[0]._asdict()
-        means = [sum(values) / count for values in zip(*losses, strict=True)]
-        return dict(zip(Losses._fields, means, strict=True))
-
-    def _gradient_step(self) -> Losses:
-        update = self._update
-        self._replay.sample(self._generator, update.rows)
-        update.noise.copy_(self._noise.normal_(generator=self._noise_generator))
-        return update.step()
+        self._updates += steps
+        return self._update.losses()._asdict()
 
     def policy(self, *, deterministic: bool = True, seed: int = 0) -> LearnedPolicy:
         """Return the present actor as a policy of its own."""
@@ -127,27 +110,36 @@ class FastSacLearner:
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything a later step depends on: weights, optimizers, replay, generators."""
-        update = self._update
         return {
-            "actor": update.actor.state(),
-            "critics": update.critics.state(),
-            "targets": update.targets.clone(),
+            **self._update.state(),
             "updates": self._updates,
             "steps": self._steps,
             "replay": self._replay.snapshot(),
             "generators": {
-                "numpy": self._generator.bit_generator.state,
-                "torch": self._noise_generator.get_state(),
+                "acting": self._generator.bit_generator.state,
+                "noise": self._noise_generator.bit_generator.state,
             },
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Continue from a snapshot."""
-        update = self._update
-        update.actor.restore(snapshot["actor"])
-        update.critics.restore(snapshot["critics"])
-        update.targets.copy_(snapshot["targets"])
+        self._update.restore(snapshot)
         self._updates, self._steps = snapshot["updates"], snapshot["steps"]
         self._replay.restore(snapshot["replay"])
-        self._generator.bit_generator.state = snapshot["generators"]["numpy"]
-        self._noise_generator.set_state(snapshot["generators"]["torch"])
+        self._generator.bit_generator.state = snapshot["generators"]["acting"]
+        self._noise_generator.bit_generator.state = snapshot["generators"]["noise"]
+
+
+def make_update(shape: Shape, settings: TrainSettings, *, device: str) -> Update:
+    """Return the update that suits a device and a precision, all its parameters zero."""
+    options: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "gamma": settings.gamma,
+        "tau": settings.tau,
+    }
+    if device != "cpu":
+        return SacUpdate(shape, device=device, **options)
+    if settings.precision == "bfloat16" and can_round():
+        return CpuSacUpdate(shape, device=device, rounded=True, **options)
+    return CompiledUpdate(shape, **options)

@@ -8,8 +8,10 @@ arXiv:1812.05905, with the tanh correction log(1 - a^2 + 1e-6) and log standard 
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,9 +26,14 @@ from makerlab.learning.fast_networks import (
     parameter_count,
 )
 
+Array = npt.NDArray[Any]
+
 LOG_STD_BOUNDS = (-20.0, 2.0)
 TANH_EPSILON = 1e-6
 CRITICS = 2
+State = dict[str, Any]
+"""All that is learned, as nested dictionaries of tensors in the order of `layers_of`."""
+
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -87,7 +94,7 @@ class FlatAdam:
 
     def state(self) -> dict[str, Tensor]:
         """Return copies of parameters, moments and step count."""
-        return {name: tensor.clone() for name, tensor in self._tensors().items()}
+        return {name: tensor.cpu().clone() for name, tensor in self._tensors().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned."""
@@ -112,8 +119,26 @@ class Losses(NamedTuple):
     ent_coef_loss: float
 
 
+class Update(Protocol):
+    """What is learned, and how a step changes it; the methods are described in `SacUpdate`."""
+
+    shape: Shape
+
+    def act(self, observation: Array, noise: Array, action: Array) -> None: ...
+
+    def step(self, store: Array, samples: Array, noise: Array) -> None: ...
+
+    def losses(self) -> Losses: ...
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+    def gradients(self) -> dict[str, Tensor]: ...
+
+
 class SacUpdate:
-    """Parameters, optimizers and buffers of one learner; `step` is one gradient step.
+    """Parameters, optimizers and buffers of one learner, on any device.
 
     The actor's flat tensor ends with the logarithm of the entropy coefficient: both have the same
     learning rate and number of steps, so one Adam moves them.
@@ -201,8 +226,53 @@ class SacUpdate:
         self._one, self._zero = like.new_ones(()), empty(())
         self._share = like.new_full((), -1.0 / batch)
         self._report = empty(5)
+        self._mean_losses = Losses(0.0, 0.0, 0.0, 0.0)
 
-    def step(self) -> Losses:
+    def act(self, observation: Array, noise: Array, action: Array) -> None:
+        """Fill the exploring action at one observation, by one standard normal number each."""
+        hidden = self.rows.new_tensor(observation[None, None])
+        *layers, last = self.actor_layers
+        for layer in layers:
+            hidden = torch.matmul(hidden, layer.weight_transposed).add_(layer.bias).relu_()
+        mean, log_std = (torch.matmul(last.weight, hidden.mT) + last.bias).view(2, -1)
+        deviation = log_std.clamp(*LOG_STD_BOUNDS).exp() * self.rows.new_tensor(noise)
+        action[:] = torch.tanh(mean + deviation).cpu().numpy()
+
+    def step(self, store: Array, samples: Array, noise: Array) -> None:
+        """Take a gradient step for each row of samples.
+
+        `samples`, shape (steps, batch), are transitions of the store, which has two rows for each
+        (see `Replay`); `noise`, shape (steps, 2, actions, batch), is standard normal: for the
+        observations, then for the next ones.
+        """
+        losses = []
+        for chosen, numbers in zip(samples, noise, strict=True):
+            both = np.concatenate([2 * chosen, 2 * chosen + 1])
+            self.rows.copy_(torch.from_numpy(store[both]))
+            self.noise.copy_(torch.from_numpy(np.concatenate(tuple(numbers), 1)))
+            losses.append(self._gradient_step())
+        self._mean_losses = Losses(*(sum(kind) / len(losses) for kind in zip(*losses, strict=True)))
+
+    def losses(self) -> Losses:
+        """Return the mean losses of the last call of `step`."""
+        return self._mean_losses
+
+    def state(self) -> State:
+        """Return copies of all that is learned, in the order of `layers_of`."""
+        targets = self.targets.cpu().clone()
+        return {"actor": self.actor.state(), "critics": self.critics.state(), "targets": targets}
+
+    def restore(self, state: State) -> None:
+        """Take back what `state` returned."""
+        self.actor.restore(state["actor"])
+        self.critics.restore(state["critics"])
+        self.targets.copy_(state["targets"])
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Return the gradients of the last step in the order of `layers_of`."""
+        return {"actor": self.actor.gradients.clone(), "critics": self.critics.gradients.clone()}
+
+    def _gradient_step(self) -> Losses:
         """Take one gradient step on the transitions in `rows` with the numbers in `noise`."""
         self._start()
         forward(self.actor_layers, self._states, self._policy)
