@@ -23,6 +23,7 @@ def tune_command(arguments: list[str] | None = None) -> int:
     parser.add_argument("--eval_episode_length", type=int, help=_help("tune.eval_episode_length"))
     parser.add_argument("--metric", help=_help("tune.metric"))
     parser.add_argument("--seed", type=int, help=_help("tune.seed"))
+    parser.add_argument("--fold", type=int, help=_help("data_split.fold"))
     parser.add_argument("--study_name", help="Study (default: config name and hash of its inputs).")
     parser.add_argument(
         "--storage",
@@ -45,19 +46,20 @@ def tune_command(arguments: list[str] | None = None) -> int:
         "metric",
         "seed",
     )
-    flags = _flags(given, {f"tune.{name}": getattr(given, name) for name in names})
+    named = {f"tune.{name}": getattr(given, name) for name in names}
+    flags = _flags(given, named | {"data_split.fold": given.fold})
     resolved = _resolve(given, flags, params_path="none")
 
     from makerlab.runs.directory import tuning_directory
     from makerlab.runs.log import stage_log
     from makerlab.stages.resolve import is_tuned
 
-    algo = resolved.config.train.algo
-    target = (
-        given.best_params_path or tuning_directory(given.runs_dir, algo, resolved.name).best_params
-    )
+    algo, fold = resolved.config.train.algo, resolved.config.data_split.fold
+    folder = tuning_directory(given.runs_dir, algo, resolved.name, fold=fold)
+    target = given.best_params_path or folder.best_params
     storage = given.storage or f"sqlite:///{given.runs_dir / 'optuna.db'}"
-    with stage_log(given.logs_dir / f"{resolved.name}_tune.log") as report:
+    log = given.logs_dir / f"{resolved.name}_tune.log"
+    with stage_log(log, prefix=_prefix(fold=fold)) as report:
         if given.study_name is None and given.storage is None and is_tuned(resolved.config, target):
             report(f"{target}: already holds the result of this study, nothing to do")
             return 0
@@ -101,6 +103,7 @@ def train_command(arguments: list[str] | None = None) -> int:
     parser.add_argument("--run_name", help=_help("run.short_name"))
     parser.add_argument("--notes", help=_help("run.notes"))
     parser.add_argument("--seed", type=int, help=_help("train.seed"))
+    parser.add_argument("--fold", type=int, help=_help("data_split.fold"))
     parser.add_argument("--total_timesteps", type=int, help=_help("train.total_timesteps"))
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="Continue this run.")
     parser.add_argument(
@@ -117,6 +120,7 @@ def train_command(arguments: list[str] | None = None) -> int:
         "run.short_name": given.run_name,
         "run.notes": given.notes,
         "train.seed": given.seed,
+        "data_split.fold": given.fold,
         "train.total_timesteps": given.total_timesteps,
     }
     flags = _flags(given, named)
@@ -124,7 +128,8 @@ def train_command(arguments: list[str] | None = None) -> int:
     from makerlab.runs.log import stage_log
 
     log = given.logs_dir / f"{resolved.name}_train.log"
-    with stage_log(log, prefix=f"seed {resolved.config.train.seed}: ") as report:
+    prefix = _prefix(fold=resolved.config.data_split.fold, seed=resolved.config.train.seed)
+    with stage_log(log, prefix=prefix) as report:
         from makerlab.stages.train import train
 
         train(
@@ -143,7 +148,7 @@ def _resume(given: argparse.Namespace) -> int:
     from makerlab.runs.log import stage_log
     from makerlab.runs.manifest import RESUMABLE, read_manifest
 
-    fixed = ("config", "profile", "data", "run_name", "notes", "seed", "total_timesteps")
+    fixed = ("config", "profile", "data", "run_name", "notes", "seed", "fold", "total_timesteps")
     for name in fixed:
         if getattr(given, name) is not None:
             raise UserError(
@@ -154,7 +159,7 @@ def _resume(given: argparse.Namespace) -> int:
     run = run_of(given.resume)
     manifest = read_manifest(run.manifest, needs=RESUMABLE)
     log = given.logs_dir / f"{manifest['config_name']}_train.log"
-    with stage_log(log, prefix=f"seed {manifest['seed']}: ") as report:
+    with stage_log(log, prefix=_prefix(fold=manifest.get("fold"), seed=manifest["seed"])) as report:
         from makerlab.stages.train import resume
 
         resume(run, device=given.device, report=report, now=_now)
@@ -176,9 +181,10 @@ def evaluate_command(arguments: list[str] | None = None) -> int:
     _add_set_flag(parser)
     _add_logs_flag(parser)
     given = parser.parse_args(arguments)
+    from makerlab.config.load import stored_config
     from makerlab.runs.directory import EvaluationDirectory, run_of
     from makerlab.runs.log import stage_log
-    from makerlab.stages.resolve import resolve_config
+    from makerlab.stages.resolve import check_fold, resolve_config
 
     run = run_of(given.model_path)
     model = given.model_path if given.model_path.suffix == ".zip" else run.best_model
@@ -186,6 +192,10 @@ def evaluate_command(arguments: list[str] | None = None) -> int:
     flags = _flags(given, {"evaluate.episodes": given.episodes})
     source = given.config or run.config
     config = resolve_config(source, flags=flags, runs_dir=run.path.parents[1]).config
+    if len(config.data_split.folds) > 1:
+        # Another environment's walk-forward: the fold that the run was trained on.
+        config = config.with_values({"data_split.fold": stored_config(run.config).data_split.fold})
+    check_fold(config, source=source)
     with stage_log(given.logs_dir / f"{run.name}_eval.log") as report:
         from makerlab.learning.device import choose_device
         from makerlab.stages.evaluate import evaluate
@@ -310,9 +320,9 @@ def _flags(given: argparse.Namespace, named: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolve(given: argparse.Namespace, flags: dict[str, Any], *, params_path: str | None) -> Any:
-    from makerlab.stages.resolve import resolve_config
+    from makerlab.stages.resolve import check_fold, resolve_config
 
-    return resolve_config(
+    resolved = resolve_config(
         given.config,
         profile=given.profile,
         data=given.data,
@@ -320,6 +330,16 @@ def _resolve(given: argparse.Namespace, flags: dict[str, Any], *, params_path: s
         runs_dir=given.runs_dir,
         params_path=params_path,
     )
+    check_fold(resolved.config, source=given.config)
+    return resolved
+
+
+def _prefix(*, fold: int | None, seed: int | None = None) -> str:
+    """Return what a line of a log begins with when folds and seeds share the file."""
+    parts = [
+        f"{name} {value}" for name, value in (("fold", fold), ("seed", seed)) if value is not None
+    ]
+    return f"{' '.join(parts)}: " if parts else ""
 
 
 def _help(key: str) -> str:

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 HEAD = """\
 # Settings
 
-Every key of a config, from the models in `src/makerlab/config/settings.py`. Flags win over
+Every key of a config, from the models in `src/makerlab/config/`. Flags win over
 environment variables (`MAKERLAB__ENV__BASE_SPREAD_BPS=8`), these over tuned parameters, these over
 the profile and the YAML file, these over the defaults below. Any key can be given as
 `--set section.key=value`. Unknown keys are refused. A config may begin with `include: [FILE, ...]`:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from makerlab.config import Config, load_config
@@ -334,6 +334,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     layers=st.lists(st.integers(1, 10**9), min_size=1, max_size=4),
     dated=st.booleans(),
 )
+@example(notes="\x85", name="0", rate=1.0, spread=1.0, layers=[1], dated=False)
 def test_a_stored_config_is_read_back_equal(
     tmp_path: Path,
     notes: str,

@@ -224,6 +224,7 @@ def test_the_manifest_record_gives_half_open_utc_ranges_and_counts() -> None:
         "valid": {"start": "2024-12-02T00:30:00Z", "end": "2024-12-03T00:00:00Z", "bars": 1410},
         "test": {"start": "2024-12-03T00:30:00Z", "end": "2024-12-04T00:00:00Z", "bars": 1410},
         "fallback": None,
+        "walk_forward": None,
     }
 
 

@@ -53,6 +53,7 @@ def main(stage: str) -> None:
     for flag in ("config", "profile", "data", "runs_dir", "logs_dir", "plots_dir", "device"):
         parser.add_argument(f"--{flag}")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--fold", type=int)
     parser.add_argument("--model_path", type=Path)
     parser.add_argument("--reuse", action="store_true")
     parser.add_argument("--set", action="append", default=[])
@@ -78,7 +79,7 @@ def best_params(config: Config, **params: Any) -> dict[str, Any]:
 
 def _tune(given: argparse.Namespace) -> int:
     config = _config(given, None)
-    place = tuning_directory(Path(given.runs_dir), "SAC", Path(given.config).stem)
+    place = tuning_directory(Path(given.runs_dir), "SAC", Path(given.config).stem, fold=given.fold)
     place.path.mkdir(parents=True, exist_ok=True)
     status = StatusFile(place.status, total=config.tune.n_trials, unit="trials")
     status.write(0, force=True, stage="tune", state="running", owner=this_process(), best=None)
@@ -95,6 +96,7 @@ def _train(given: argparse.Namespace) -> int:
         short_name=config.run.short_name,
         seed=config.train.seed,
         now=datetime.datetime.now,
+        fold=given.fold,
     )
     manifest: dict[str, Any] = {
         "state": "running",
@@ -134,11 +136,12 @@ def _analyze(given: argparse.Namespace) -> int:
 
 
 def _config(given: argparse.Namespace, seed: int | None) -> Config:
+    flags = {"train.seed": seed, "data_split.fold": given.fold}
     return resolve_config(
         Path(given.config),
         profile=given.profile,
         data=given.data,
-        flags={} if seed is None else {"train.seed": seed},
+        flags={key: value for key, value in flags.items() if value is not None},
         runs_dir=Path(given.runs_dir),
         params_path="none" if seed is None else None,
     ).config

@@ -41,7 +41,7 @@ def open_ledger(*, stages: tuple[str, ...] = ("tune", "train", "evaluate")) -> L
 def write_params(ledger: Ledger, **changes: Any) -> None:
     """Write best_params.json as tuning does."""
     record = best_params(ledger.experiments["first"].config, gamma=0.95)
-    path = ledger.tuning("first").best_params
+    path = ledger.tuning(Work("tune", "first")).best_params
     path.unlink(missing_ok=True)
     write_json(path, record | changes)
 
@@ -75,7 +75,7 @@ def test_tuning_is_done_with_the_right_inputs_and_enough_trials(folder: Path) ->
 def test_damaged_parameters_are_named_not_passed_over(folder: Path) -> None:
     ledger = open_ledger()
     write_params(ledger)
-    ledger.tuning("first").best_params.write_text('{"tune_key": ')
+    ledger.tuning(Work("tune", "first")).best_params.write_text('{"tune_key": ')
     with pytest.raises(UserError, match=r"best_params.json: damaged"):
         ledger.is_done(TUNE)
 
@@ -98,7 +98,7 @@ def test_tuned_parameters_are_part_of_a_run(folder: Path) -> None:
     assert ledger.config_of(TRAIN).train.gamma == 0.95
     assert ledger.is_done(TRAIN)
     write_params(ledger, params={"gamma": 0.96})
-    os.utime(ledger.tuning("first").best_params, (1.0, 1.0))
+    os.utime(ledger.tuning(Work("tune", "first")).best_params, (1.0, 1.0))
     assert not ledger.is_done(TRAIN)
 
 

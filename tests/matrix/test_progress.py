@@ -111,7 +111,10 @@ def test_a_study_has_its_chosen_parameters_still_to_score_again(tmp_path: Path) 
     assert read_progress(ledger, Work("tune", "first")) is None
     clock = iter([time.time() - 210.0, time.time() - 210.0, time.time() - 30.0])
     status = StatusFile(
-        ledger.tuning("first").status, total=4, unit="trials", clock=lambda: next(clock)
+        ledger.tuning(Work("tune", "first")).status,
+        total=4,
+        unit="trials",
+        clock=lambda: next(clock),
     )
     status.write(0, force=True, best=None)
     status.write(3, force=True, best=1.25)

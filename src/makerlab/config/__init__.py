@@ -1,11 +1,11 @@
 """Settings: typed, validated, merged by precedence, hashed."""
 
 from makerlab.config.load import Config, load_config
+from makerlab.config.segments import DataSplitSettings, WalkForwardSettings
 from makerlab.config.settings import (
     CANDLES,
     SYNTHETIC,
     DataSettings,
-    DataSplitSettings,
     EnvSettings,
     EvaluateSettings,
     FillSettings,
@@ -31,6 +31,7 @@ __all__ = [
     "SyntheticSettings",
     "TrainSettings",
     "TuneSettings",
+    "WalkForwardSettings",
     "load_config",
     "warnings_of",
 ]

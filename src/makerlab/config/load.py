@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from makerlab.config.base import Settings
 from makerlab.config.problems import first_problem
+from makerlab.config.segments import DataSplitSettings
 from makerlab.config.settings import (
     DataSettings,
-    DataSplitSettings,
     EnvSettings,
     EvaluateSettings,
     RunSettings,
@@ -196,6 +196,14 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """YAML's safe dumper, which quotes the text that `_UniqueKeyLoader` would read as a number."""
 
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quote what YAML takes for the end of a line and would fold into a space."""
+    style = '"' if set(text) & set("\x85\u2028\u2029\ufeff") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 for _kind in (_UniqueKeyLoader, _Dumper):
     _kind.add_implicit_resolver(

@@ -4,7 +4,6 @@ Every field carries a sentence of description: it feeds `--help`, docs/configura
 messages.
 """
 
-import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -438,80 +437,3 @@ class DataSettings(Settings):
     synthetic: SyntheticSettings = Field(
         default_factory=SyntheticSettings, description="Parameters of the synthetic market."
     )
-
-
-class DataSplitSettings(Settings):
-    """Train, validation and test segments: all six dates (UTC) or three fractions."""
-
-    train_start: datetime.date | None = Field(None, description="First day of training.")
-    train_end: datetime.date | None = Field(None, description="Last day of training, included.")
-    valid_start: datetime.date | None = Field(None, description="First day of validation.")
-    valid_end: datetime.date | None = Field(None, description="Last day of validation, included.")
-    test_start: datetime.date | None = Field(None, description="First day of test.")
-    test_end: datetime.date | None = Field(None, description="Last day of test, included.")
-    train: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
-        None, description="Share of the bars for training."
-    )
-    valid: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
-        None, description="Share of the bars for validation."
-    )
-    test: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
-        None, description="Share of the bars for the test."
-    )
-    embargo_bars: NonNegativeInt = Field(
-        60, description="Bars left out between two segments, taken from the start of the later one."
-    )
-    outside: Literal["error", "fractions"] = Field(
-        "error",
-        description="When the dates lie outside the data: refuse, or fall back to 70/15/15.",
-    )
-
-    @property
-    def dates(self) -> tuple[datetime.date | None, ...]:
-        """The six dates in order of time."""
-        return (
-            self.train_start,
-            self.train_end,
-            self.valid_start,
-            self.valid_end,
-            self.test_start,
-            self.test_end,
-        )
-
-    @property
-    def fractions(self) -> tuple[float, float, float]:
-        """Shares of train, validation and test; 70/15/15 when none is given."""
-        if self.train is None or self.valid is None or self.test is None:
-            return (0.70, 0.15, 0.15)
-        return (self.train, self.valid, self.test)
-
-    @property
-    def by_date(self) -> bool:
-        """Whether the segments are given as dates."""
-        return all(date is not None for date in self.dates)
-
-    @model_validator(mode="after")
-    def _check(self) -> "DataSplitSettings":
-        shares = (self.train, self.valid, self.test)
-        given_dates = [date for date in self.dates if date is not None]
-        given_shares = [share for share in shares if share is not None]
-        if given_dates and given_shares:
-            raise ValueError("give dates or fractions, not both")
-        if given_dates and len(given_dates) < 6:
-            raise ValueError(f"found {len(given_dates)} of the six dates, expected all or none")
-        if given_shares and len(given_shares) < 3:
-            raise ValueError(f"found {len(given_shares)} of the three fractions, expected all")
-        if given_shares and sum(given_shares) > 1.0 + 1e-9:
-            raise ValueError(f"the fractions add up to {sum(given_shares):g}, expected at most 1")
-        if given_dates:
-            self._check_order(given_dates)
-        return self
-
-    @staticmethod
-    def _check_order(dates: list[datetime.date]) -> None:
-        for start, end in zip(dates[0::2], dates[1::2], strict=True):
-            if start > end:
-                raise ValueError(f"a segment starts {start} after it ends {end}")
-        for end, start in zip(dates[1:-1:2], dates[2::2], strict=True):
-            if start <= end:
-                raise ValueError(f"a segment starts {start} before the one before it ends {end}")

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from makerlab.config.settings import DataSplitSettings
+from makerlab.config.segments import DataSplitSettings
 from makerlab.data.candles import Candles
 from makerlab.data.rows import Int64, iso
+from makerlab.data.walk_forward import fold_bounds
 from makerlab.errors import UserError
 
 SegmentName = Literal["train", "valid", "test"]
@@ -33,13 +34,15 @@ class Segment:
 class Split:
     """The three segments, disjoint and in order of time.
 
-    `fallback` is the sentence to show when dates outside the data made way for fractions.
+    `fallback` is the sentence to show when dates outside the data made way for fractions;
+    `walk_forward` says which fold of which plan it is.
     """
 
     train: Segment
     valid: Segment
     test: Segment
     fallback: str | None = None
+    walk_forward: dict[str, Any] | None = None
 
     @property
     def segments(self) -> tuple[Segment, Segment, Segment]:
@@ -56,17 +59,19 @@ class Split:
             }
             for segment in self.segments
         }
-        return record | {"fallback": self.fallback}
+        return record | {"fallback": self.fallback, "walk_forward": self.walk_forward}
 
 
 def split_candles(candles: Candles, settings: DataSplitSettings, *, minimum_bars: int = 2) -> Split:
-    """Cut candles into train, validation and test by dates or by fractions.
+    """Cut candles into train, validation and test by dates, by fractions or for a fold.
 
     Dates are UTC days, the end day included. At least `embargo_bars` bars lie between the end of
     a segment and the start of the next. Raises UserError for a date on which there are no data
-    (or falls back to fractions when `outside` says so) and for a segment of fewer than
-    `minimum_bars` bars.
+    (or falls back to fractions when `outside` says so), for a walk-forward without a chosen fold
+    or longer than the data, and for a segment of fewer than `minimum_bars` bars.
     """
+    if settings.walk_forward.folds:
+        return _fold(candles, settings, minimum_bars=minimum_bars)
     outside = _outside(candles, settings) if settings.by_date else None
     if outside is not None and settings.outside == "error":
         raise UserError(f"{candles.source.path}: {outside}")
@@ -84,6 +89,22 @@ def split_whole(length: int, settings: DataSplitSettings) -> tuple[Segment, Segm
     """Cut 0..length-1 into train, validation and test by fractions, with the embargo."""
     train, valid, test = _with_embargo(_fraction_bounds(length, settings), settings.embargo_bars)
     return train, valid, test
+
+
+def _fold(candles: Candles, settings: DataSplitSettings, *, minimum_bars: int) -> Split:
+    plan = settings.walk_forward
+    bounds = zip(SEGMENT_NAMES, fold_bounds(candles, settings), strict=True)
+    train, valid, test = (Segment(name, *ends) for name, ends in bounds)
+    for segment in (train, valid, test):
+        if len(segment) < max(minimum_bars, 1):
+            raise UserError(
+                f"{candles.source.path}: data_split.walk_forward leaves {len(segment)} bars for "
+                f"the {segment.name} segment of fold {settings.fold} after purge_bars "
+                f"{plan.purge_bars} and embargo_bars {plan.embargo_bars}, expected at least "
+                f"{minimum_bars}; the data hold {len(candles)} bars, {_span(candles)}"
+            )
+    record = {"fold": settings.fold, **plan.model_dump(mode="json")}
+    return Split(train, valid, test, walk_forward=record)
 
 
 def contiguous_starts(ts_ms: Int64, bar_ms: int, *, length: int) -> Int64:

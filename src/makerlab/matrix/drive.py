@@ -13,7 +13,15 @@ from makerlab.matrix.jobs import StageWorkshop
 from makerlab.matrix.launcher import Launcher, LocalLauncher
 from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.options import MatrixOptions
-from makerlab.matrix.plan import ANALYZE, Node, Work, build_graph, load_experiments, warnings
+from makerlab.matrix.plan import (
+    ANALYZE,
+    Node,
+    Work,
+    build_graph,
+    folds_of,
+    load_experiments,
+    warnings,
+)
 from makerlab.matrix.record import COMPLETE, MatrixRecord, matrix_lock
 from makerlab.matrix.scheduler import (
     BLOCKED,
@@ -80,7 +88,12 @@ class _Drive:
 
     def drive(self) -> int:
         """Do all work, then analyze; the record says how it ended, whatever happens."""
-        graph = build_graph(list(self.ledger.experiments), self.options.seeds, self.options.stages)
+        graph = build_graph(
+            list(self.ledger.experiments),
+            self.options.seeds,
+            self.options.stages,
+            folds=folds_of(self.ledger.experiments.values()),
+        )
         self._check_device(graph)
         record = MatrixRecord(self.options, list(graph))
         state = INTERRUPTED
@@ -94,7 +107,7 @@ class _Drive:
         return 1 if failures else 0
 
     def _work(self, graph: dict[Work, Node], record: MatrixRecord) -> Results:
-        self._tell_untuned()
+        self._tell_untuned(graph)
         with StopRequest() as stop:
             results = self._schedule(graph, record, stop)
             self.display.close()
@@ -134,13 +147,16 @@ class _Drive:
 
         choose_device(self.options.device)
 
-    def _tell_untuned(self) -> None:
+    def _tell_untuned(self, graph: dict[Work, Node]) -> None:
         if "train" not in self.options.stages or "tune" in self.options.stages:
             return
-        for name, experiment in self.ledger.experiments.items():
-            if not self.ledger.is_tuned(name):
+        studies = dict.fromkeys(Work("tune", work.config_name, fold=work.fold) for work in graph)
+        for study in studies:
+            if not self.ledger.is_tuned(study):
+                path = self.ledger.experiments[study.config_name].path
+                fold = "" if study.fold is None else f" fold {study.fold}"
                 self.say(
-                    f"note: {experiment.path} is not tuned with these settings; training uses "
+                    f"note: {path}{fold} is not tuned with these settings; training uses "
                     "older parameters, or the config's own where there are none"
                 )
 
@@ -150,7 +166,7 @@ class _Drive:
             self.say(f"{present} of {len(results)} were done before")
         for work, result in results.items():
             if work.stage == "tune" and result.good:
-                self.say(f"best parameters: {self.ledger.tuning(work.config_name).best_params}")
+                self.say(f"best parameters: {self.ledger.tuning(work).best_params}")
         summary = analysis.summary_path(self.options)
         if "analyze" in self.options.stages and summary.is_file():
             self.say(f"summary: {summary}")

@@ -8,7 +8,7 @@ from makerlab.errors import UserError
 from makerlab.matrix import analysis
 from makerlab.matrix.launcher import Job, Outcome, describe_status
 from makerlab.matrix.ledger import FoundRun, Ledger
-from makerlab.matrix.plan import ANALYZE, Experiment, Work
+from makerlab.matrix.plan import ANALYZE, Work
 
 SHOWN_LINES = 5
 
@@ -64,14 +64,14 @@ class StageWorkshop:
         experiment = self._ledger.experiments[work.config_name]
         return Job(
             name=str(work),
-            command=self._command("tune_mm_sac.py", *self._config_flags(experiment)),
-            key=f"tune {work.config_name}",
+            command=self._command("tune_mm_sac.py", *self._config_flags(work)),
+            key=f"tune {self._ledger.tuning(work).path}",
             log=self._options.logs_dir / f"{experiment.name}_tune.log",
         )
 
     def _train(self, work: Work) -> Job:
         experiment = self._ledger.experiments[work.config_name]
-        flags = (*self._config_flags(experiment), "--seed", str(work.seed), "--reuse")
+        flags = (*self._config_flags(work), "--seed", str(work.seed), "--reuse")
         return Job(
             name=str(work),
             command=self._command("train_mm_sac.py", *flags),
@@ -107,9 +107,10 @@ class StageWorkshop:
                 flags += ["--set", f"evaluate.{name}={json.dumps(value)}"]
         return flags
 
-    def _config_flags(self, experiment: Experiment) -> tuple[str, ...]:
+    def _config_flags(self, work: Work) -> tuple[str, ...]:
         options = self._options
-        flags = ["--config", str(experiment.path)]
+        flags = ["--config", str(self._ledger.experiments[work.config_name].path)]
+        flags += [] if work.fold is None else ["--fold", str(work.fold)]
         flags += ["--profile", options.profile] if options.profile else []
         flags += ["--data", options.data] if options.data else []
         flags += ["--runs_dir", str(options.runs_dir), "--logs_dir", str(options.logs_dir)]

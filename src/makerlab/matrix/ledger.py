@@ -93,6 +93,7 @@ class Ledger:
         self.experiments = {experiment.name: experiment for experiment in experiments}
         self._index = RunIndex(options.runs_dir)
         self._configs: dict[Work, tuple[int | None, Config, str]] = {}
+        self._tuned: dict[tuple[str, int | None], Config] = {}
 
     def refresh(self) -> None:
         """Look for runs again."""
@@ -101,22 +102,30 @@ class Ledger:
     def is_done(self, work: Work) -> bool:
         """Return whether the result of this work exists and belongs to today's inputs."""
         if work.stage == "tune":
-            return self.is_tuned(work.config_name)
-        if "tune" in self.options.stages and not self.is_tuned(work.config_name):
+            return self.is_tuned(work)
+        if "tune" in self.options.stages and not self.is_tuned(work):
             return False
         if work.stage == "train":
             return self.complete_run(work) is not None
         return self.is_evaluated(work)
 
-    def is_tuned(self, config_name: str) -> bool:
-        """Return whether a config's study is complete; UserError when its result is damaged."""
-        config = self.experiments[config_name].config
-        return is_tuned(config, self.tuning(config_name).best_params)
+    def is_tuned(self, work: Work) -> bool:
+        """Return whether the study behind this work is complete; UserError when it is damaged."""
+        return is_tuned(self._tuned_config(work), self.tuning(work).best_params)
 
-    def tuning(self, config_name: str) -> TuningDirectory:
-        """Return where a config's tuning lives."""
-        algo = self.experiments[config_name].config.train.algo
-        return tuning_directory(self.options.runs_dir, algo, config_name)
+    def tuning(self, work: Work) -> TuningDirectory:
+        """Return where the tuning behind this work lives."""
+        algo = self.experiments[work.config_name].config.train.algo
+        return tuning_directory(self.options.runs_dir, algo, work.config_name, fold=work.fold)
+
+    def _tuned_config(self, work: Work) -> Config:
+        """Return the config that a study is made for: that of its fold."""
+        place = (work.config_name, work.fold)
+        if place not in self._tuned:
+            config = self.experiments[work.config_name].config
+            changes = {} if work.fold is None else {"data_split.fold": work.fold}
+            self._tuned[place] = config.with_values(changes) if changes else config
+        return self._tuned[place]
 
     def config_of(self, work: Work) -> Config:
         """Return the effective config of a run, tuned parameters and seed included."""
@@ -145,17 +154,18 @@ class Ledger:
 
     def _effective(self, work: Work) -> tuple[Config, str]:
         """Resolve a run's config anew whenever its tuned parameters have changed."""
-        place = Work("train", work.config_name, work.seed)
-        params = self.tuning(work.config_name).best_params
+        place = Work("train", work.config_name, work.seed, work.fold)
+        params = self.tuning(work).best_params
         stamp = params.stat().st_mtime_ns if params.is_file() else None
         known = self._configs.get(place)
         if known is None or known[0] != stamp:
-            options = self.options
+            options, flags = self.options, {"train.seed": work.seed}
+            flags |= {} if work.fold is None else {"data_split.fold": work.fold}
             config = resolve_config(
                 self.experiments[work.config_name].path,
                 profile=options.profile or None,
                 data=options.data,
-                flags={"train.seed": work.seed},
+                flags=flags,
                 runs_dir=options.runs_dir,
                 params_path=None,
             ).config

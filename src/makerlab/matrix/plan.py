@@ -1,8 +1,9 @@
 """What is to be done: targets read and checked, then the graph of work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from makerlab.config import Config, warnings_of
 from makerlab.errors import UserError, nearest
@@ -26,15 +27,17 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Work:
-    """One stage of one config, of one seed where the stage has seeds."""
+    """One stage of one config, of one fold and one seed where there are folds and seeds."""
 
     stage: str
     config_name: str
     seed: int | None = None
+    fold: int | None = None
 
     def __str__(self) -> str:
+        fold = "" if self.fold is None else f"fold {self.fold}"
         seed = "" if self.seed is None else f"seed {self.seed}"
-        return " ".join(part for part in (self.config_name, seed, self.stage) if part)
+        return " ".join(part for part in (self.config_name, fold, seed, self.stage) if part)
 
 
 ANALYZE = Work("analyze", "")
@@ -127,12 +130,26 @@ def warnings(experiments: list[Experiment]) -> Iterator[str]:
             yield f"{experiment.path}: {warning}"
 
 
-def build_graph(
-    names: list[str], seeds: tuple[int, ...], stages: tuple[str, ...]
-) -> dict[Work, Node]:
-    """Return all work but the analysis, in the order of targets, seeds and stages.
+Folds = Mapping[str, tuple[int | None, ...]]
+"""The folds of each config by its name; one that is not walked forward has the fold None."""
 
-    Work waits only for stages that were asked for; the results of others must be there.
+
+def folds_of(experiments: Iterable[Experiment]) -> Folds:
+    """Return the folds that each config asks for."""
+    return {each.name: each.config.data_split.folds for each in experiments}
+
+
+def build_graph(
+    names: list[str],
+    seeds: tuple[int, ...],
+    stages: tuple[str, ...],
+    *,
+    folds: Folds = MappingProxyType({}),
+) -> dict[Work, Node]:
+    """Return all work but the analysis, in the order of targets, folds, seeds and stages.
+
+    Work waits only for stages that were asked for; the results of others must be there. Nothing
+    waits for another fold.
     """
     graph: dict[Work, Node] = {}
 
@@ -140,13 +157,13 @@ def build_graph(
         if work.stage in stages:
             graph[work] = Node(work, tuple(need for need in needs if need.stage in stages))
 
-    for name in names:
-        tune = Work("tune", name)
+    for name, fold in [(each, fold) for each in names for fold in folds.get(each, (None,))]:
+        tune = Work("tune", name, fold=fold)
         add(tune)
         for seed in seeds:
-            train = Work("train", name, seed)
+            train = Work("train", name, seed, fold)
             add(train, tune)
-            add(Work("evaluate", name, seed), *([train] if "train" in stages else [tune]))
+            add(Work("evaluate", name, seed, fold), *([train] if "train" in stages else [tune]))
     return graph
 
 

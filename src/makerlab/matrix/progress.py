@@ -42,7 +42,7 @@ class Progress:
 def read_progress(ledger: Ledger, work: Work) -> Progress | None:
     """Return what a tune or train stage last wrote about itself, None when it wrote nothing."""
     if work.stage == "tune":
-        record = read_status(ledger.tuning(work.config_name).status)
+        record = read_status(ledger.tuning(work).status)
         # After its trials a study trains the chosen parameters again, about as long each time.
         more = ledger.experiments[work.config_name].config.tune.rescore_seeds
         return None if record is None else _progress(record, "best", more=more)

@@ -106,7 +106,12 @@ class MatrixRecord:
 
 def describe(work: Work) -> dict[str, Any]:
     """Return a piece of work as JSON holds it."""
-    return {"config": work.config_name, "seed": work.seed, "stage": work.stage}
+    return {
+        "config": work.config_name,
+        "fold": work.fold,
+        "seed": work.seed,
+        "stage": work.stage,
+    }
 
 
 @contextlib.contextmanager

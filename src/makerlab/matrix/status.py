@@ -16,6 +16,7 @@ from makerlab.matrix.plan import (
     Experiment,
     Work,
     build_graph,
+    folds_of,
     load_experiment,
     read_targets,
 )
@@ -89,7 +90,8 @@ class _Reader:
     def status(self) -> MatrixStatus:
         """Return the status of all work."""
         names = [path.stem for _, path in read_targets(self._options.targets)]
-        graph = build_graph(names, self._options.seeds, self._options.stages)
+        folds = folds_of(self._ledger.experiments.values())
+        graph = build_graph(names, self._options.seeds, self._options.stages, folds=folds)
         rows = [self._row(work) for work in graph]
         if "analyze" in self._options.stages:
             rows.append(self._analyze_row(rows))
@@ -137,7 +139,7 @@ class _Reader:
         """Return state and error as the stage itself left them."""
         if work.stage == "tune":
             return self._tune_state(work)
-        waits = "tune" in self._options.stages and not self._ledger.is_tuned(work.config_name)
+        waits = "tune" in self._options.stages and not self._ledger.is_tuned(work)
         if waits or work.stage == "evaluate":
             return PENDING, None
         run = self._ledger.run_of(work)
@@ -146,7 +148,7 @@ class _Reader:
         return run.state, run.error["message"] if run.error else None
 
     def _tune_state(self, work: Work) -> tuple[str, str | None]:
-        record = read_status(self._ledger.tuning(work.config_name).status)
+        record = read_status(self._ledger.tuning(work).status)
         state = PENDING if record is None else record.get("state", PENDING)
         if record is None or state == COMPLETE:
             return PENDING, None
@@ -173,7 +175,7 @@ class _Reader:
         """Return the entry of a piece of work in a list of the record."""
         what = describe(work)
         for entry in self._record.get(where, []):
-            if {key: entry[key] for key in what} == what:
+            if {key: entry.get(key) for key in what} == what:
                 return dict(entry)
         return None
 

@@ -70,6 +70,7 @@ def _row_record(row: Row) -> dict[str, Any]:
     work = row.work
     return {
         "config": work.config_name or None,
+        "fold": work.fold,
         "seed": work.seed,
         "stage": work.stage,
         "state": row.state,
@@ -103,16 +104,23 @@ def _grid(status: MatrixStatus) -> list[str]:
     if not stages:
         return []
     cells = {row.work: _cell(row) for row in status.rows}
-    names = dict.fromkeys(row.work.config_name for row in status.rows if row.work != ANALYZE)
+    works = [row.work for row in status.rows if row.work != ANALYZE]
     lines = [_line("config", "seed", stages)]
-    for name in names:
+    for name, fold in dict.fromkeys((work.config_name, work.fold) for work in works):
+        label = name if fold is None else _with_fold(name, fold)
         for index, seed in enumerate(status.options.seeds):
-            tune = cells.get(Work("tune", name), "") if index == 0 else ""
-            rest = [cells[Work(stage, name, seed)] for stage in stages if stage != "tune"]
+            tune = cells.get(Work("tune", name, fold=fold), "") if index == 0 else ""
+            rest = [cells[Work(stage, name, seed, fold)] for stage in stages if stage != "tune"]
             values = ([tune] if "tune" in stages else []) + rest
             if index == 0 or rest:
-                lines.append(_line(name if index == 0 else "", str(seed) if rest else "", values))
+                lines.append(_line(label if index == 0 else "", str(seed) if rest else "", values))
     return lines
+
+
+def _with_fold(name: str, fold: int) -> str:
+    """Cut a long name rather than the fold behind it."""
+    ending = f" fold {fold}"
+    return _cut(name, NAME_WIDTH - len(ending)) + ending
 
 
 def _line(name: str, seed: str, values: list[str]) -> str:

@@ -130,9 +130,12 @@ class TuningDirectory:
         return self.path / "trials" / study
 
 
-def tuning_directory(runs_dir: Path, algo: str, config_name: str) -> TuningDirectory:
-    """Return where a config's tuning lives."""
-    return TuningDirectory(runs_dir / algo / config_name)
+def tuning_directory(
+    runs_dir: Path, algo: str, config_name: str, *, fold: int | None = None
+) -> TuningDirectory:
+    """Return where a config's tuning lives; each fold of a walk-forward has its own."""
+    place = runs_dir / algo / config_name
+    return TuningDirectory(place if fold is None else place / f"fold_{fold}")
 
 
 def synthetic_folder(runs_dir: Path) -> Path:
@@ -147,13 +150,15 @@ def create_run_directory(
     short_name: str,
     seed: int,
     now: Callable[[], datetime.datetime],
+    fold: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> RunDirectory:
     """Create a directory of a run's own; a name taken in this second waits for the next one."""
     parent = runs_dir / algo
     parent.mkdir(parents=True, exist_ok=True)
+    ending = f"seed{seed}" if fold is None else f"fold{fold}_seed{seed}"
     while True:
-        path = parent / f"{now():%Y%m%d_%H%M%S}_{short_name}_seed{seed}"
+        path = parent / f"{now():%Y%m%d_%H%M%S}_{short_name}_{ending}"
         try:
             path.mkdir()
         except FileExistsError:

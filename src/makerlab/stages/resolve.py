@@ -81,6 +81,16 @@ def resolve_config(
     return Resolved(config, config_path, record)
 
 
+def check_fold(config: Config, *, source: Path) -> None:
+    """Raise UserError for a walk-forward of which no fold is chosen: a stage works on one."""
+    folds = config.data_split.walk_forward.folds
+    if folds and config.data_split.fold is None:
+        raise UserError(
+            f"{source}: data_split.walk_forward has {folds} folds and none is chosen; "
+            f"give --fold K (--set data_split.fold=K), K from 0 to {folds - 1}"
+        )
+
+
 def profile_path(config_path: Path, profile: str) -> Path:
     """Return the overlay of a profile, a file beside the configs; UserError if there is none."""
     folder = config_path.parent / "profiles"
@@ -142,5 +152,6 @@ def _params_file(
         return None
     if params_path is not None:
         return Path(params_path)
-    default = tuning_directory(runs_dir, config.train.algo, config_name).best_params
+    algo, fold = config.train.algo, config.data_split.fold
+    default = tuning_directory(runs_dir, algo, config_name, fold=fold).best_params
     return default if default.is_file() else None

@@ -153,6 +153,7 @@ def _create(
         "profile": config.run.profile,
         "notes": config.run.notes,
         "seed": config.train.seed,
+        "fold": config.data_split.fold,
         "command": sys.argv if command is None else command,
         "started": utc(now()),
         "ended": None,
@@ -180,6 +181,7 @@ def _create(
         short_name=config.run.short_name,
         seed=config.train.seed,
         now=now,
+        fold=config.data_split.fold,
     )
     try:
         write_text(run.config, config.to_yaml())

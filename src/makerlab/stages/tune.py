@@ -140,12 +140,17 @@ def _open_slots(
     key = keys.tune_key(config)
     return open_slots(
         storage,
-        study_name or f"{resolved.name}-{key[:12]}",
+        study_name or _study_name(resolved, key),
         key=key,
         trials=config.tune.n_trials,
         lock_dir=runs_dir,
         config=config.tune,
     )
+
+
+def _study_name(resolved: Resolved, key: str) -> str:
+    fold = resolved.config.data_split.fold
+    return f"{resolved.name}{'' if fold is None else f'-fold{fold}'}-{key[:12]}"
 
 
 def tune_in_processes(arguments: list[str], jobs: int) -> int:
@@ -291,6 +296,7 @@ class _Worker:
             "config_name": self.resolved.name,
             "config_path": str(self.resolved.config_path),
             "profile": self.config.run.profile,
+            "fold": self.config.data_split.fold,
             "metric": self.config.tune.metric,
             "score": best.value,
             "rescored": estimate.to_dict() | {k: rescored[k] for k in ("scores", "seeds")},
