@@ -9,10 +9,12 @@ from tests.bad_input.matrix_cases import MATRICES, PATHS
 from tests.bad_input.model_cases import ANALYSES, MODELS
 from tests.bad_input.run_cases import RUNS
 from tests.bad_input.study_cases import PARAMS, STUDIES
+from tests.bad_input.walk_forward_cases import WALK_FORWARD
 
 SECTIONS: dict[str, list[Case]] = {
     "Configs": CONFIGS,
     "Flags and environment variables": FLAGS,
+    "Walk-forward": WALK_FORWARD,
     "Candles": DATA,
     "Downloads": FETCH,
     "Calibrations": CALIBRATIONS,

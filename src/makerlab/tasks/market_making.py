@@ -59,6 +59,8 @@ class MarketMakingWorkbench:
             self._markets.valid, episodes=config.tune.eval_episodes, episode_length=length
         )
         self._judged, self._fresh = starts, self._shifted(starts)
+        # Found out now rather than after hours of training; only times are looked at.
+        self._markets.test.starts()
 
     def _shifted(self, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Move episodes by half their length, where the later bars allow it.
