@@ -86,6 +86,17 @@ WALK_FORWARD = [
         "--resume",
     ),
     Case(
+        "walks forward where time has no order",
+        "tune",
+        "--config theory.yaml --fold 0",
+        "no order in time",
+        writes(
+            "theory.yaml",
+            "env: {market: cartea_jaimungal, order_size: 1, max_inventory: 3, episode_length: 50}\n"
+            + _plan(f"folds: 3, {SHARES}"),
+        ),
+    ),
+    Case(
         "lists a config with a bad plan",
         "matrix",
         "--targets targets.txt --profile=",

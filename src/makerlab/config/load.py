@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from makerlab.config.base import Settings
 from makerlab.config.problems import first_problem
 from makerlab.config.segments import DataSplitSettings
 from makerlab.config.settings import (
+    CANDLES,
     DataSettings,
     EnvSettings,
     EvaluateSettings,
@@ -39,6 +40,16 @@ class Config(Settings):
     data_split: DataSplitSettings = Field(
         default_factory=DataSplitSettings, description="Segments."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Config":
+        folds = self.data_split.walk_forward.folds
+        if folds and self.env.market != CANDLES:
+            raise ValueError(
+                f"data_split.walk_forward.folds is {folds} on env.market {self.env.market}, whose "
+                "episodes have no order in time; leave it out, or give env.market candles"
+            )
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings, fit for YAML and JSON."""
