@@ -13,7 +13,7 @@ from makerlab.config import DataSplitSettings, EnvSettings, WalkForwardSettings
 from makerlab.data import Candles, split_candles
 from makerlab.data.split import Split
 from makerlab.errors import UserError
-from makerlab.market.episodes import Market
+from makerlab.market.episodes import CandleMarket
 from makerlab.market.features import WARM_UP_BARS
 
 ENV = EnvSettings(base_spread_bps=8.0, episode_length=30)
@@ -105,7 +105,7 @@ def test_no_episode_of_training_reaches_a_bar_that_a_later_segment_looks_at(
     candles = candles_at(minutes(4000).ts_ms[kept])
     plan = {"folds": 2, "train": 0.3, "valid": 0.2, "test": 0.2}
     for split in folds_of(candles, **plan, purge_bars=purge, embargo_bars=embargo):
-        markets = [Market(candles, segment, ENV) for segment in split.segments]
+        markets = [CandleMarket(candles, segment, ENV) for segment in split.segments]
         for earlier, later in itertools.pairwise(markets):
             reached = earlier.segment.start + earlier.starts().max() + ENV.episode_length
             looked_at = later.segment.start + later.starts().min() - WARM_UP_BARS
@@ -122,7 +122,7 @@ def test_bars_after_a_segment_change_nothing_in_it() -> None:
             other = candles_at(candles.ts_ms)
             for name in ("open", "high", "low", "close", "volume"):
                 object.__setattr__(other, name, getattr(candles, name) * noise)
-            same, changed = (Market(each, segment, ENV) for each in (candles, other))
+            same, changed = (CandleMarket(each, segment, ENV) for each in (candles, other))
             assert np.array_equal(same.features, changed.features, equal_nan=True)
             assert all(map(np.array_equal, same.prices, changed.prices))
 
