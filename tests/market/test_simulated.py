@@ -198,10 +198,10 @@ def test_gymnasium_accepts_it_single_and_in_batches() -> None:
     both, _ = batch.reset(seed=5)
     np.testing.assert_array_equal(first, both[0])
     for _ in range(2 * STEPS):
-        seen, reward, _, truncated, _ = single.step(np.array([0.1, -0.2]))
-        many, rewards, _, ended, info = batch.step(np.array([[0.1, -0.2]] * 2))
-        assert (reward, truncated) == (rewards[0], ended[0])
-        if truncated:
+        seen, reward, terminated, truncated, _ = single.step(np.array([0.1, -0.2]))
+        many, rewards, ended, _, info = batch.step(np.array([[0.1, -0.2]] * 2))
+        assert (reward, terminated, truncated) == (rewards[0], ended[0], False)
+        if terminated:
             np.testing.assert_array_equal(seen, info["final_obs"][0])
             seen, _ = single.reset()
         np.testing.assert_array_equal(seen, many[0])

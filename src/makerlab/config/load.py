@@ -49,6 +49,11 @@ class Config(Settings):
                 f"data_split.walk_forward.folds is {folds} on env.market {self.env.market}, whose "
                 "episodes have no order in time; leave it out, or give env.market candles"
             )
+        if self.tune.metric == "objective" and not self.env.simulates:
+            raise ValueError(
+                "tune.metric is objective, which only markets with a known answer have; choose "
+                "another, or another env.market"
+            )
         return self
 
     def to_dict(self) -> dict[str, Any]:

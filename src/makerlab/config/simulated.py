@@ -63,10 +63,10 @@ class SimulatedSettings(Settings):
         0.001,
         description="Penalty per squared inventory at the end, currency (cartea_jaimungal only).",
     )
-    signal_strength: NonNegativeFloat = Field(
-        0.0,
+    signal_strength: NonNegativeFloat | None = Field(
+        None,
         description="Drift of the mid per unit of time while the observed signal is +1, minus "
-        "that while it is -1; 0 plants a signal that means nothing.",
+        "that while it is -1; 0 shows a signal that means nothing, empty shows none.",
     )
     signal_switching: NonNegativeFloat = Field(
         1.0, description="Changes of the signal's sign per unit of time."

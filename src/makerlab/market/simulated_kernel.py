@@ -34,6 +34,7 @@ class SimulatedParameters(NamedTuple):
     cap: float
     fee_rate: float
     move: float
+    shows_signal: bool
     drift: float
     switching: float
     buys: float
@@ -80,7 +81,8 @@ def simulated_parameters(settings: EnvSettings, episode_length: int) -> Simulate
         cap=settings.max_inventory,
         fee_rate=settings.fee_rate,
         move=market.volatility * math.sqrt(dt),
-        drift=market.signal_strength * dt,
+        shows_signal=market.signal_strength is not None,
+        drift=(market.signal_strength or 0.0) * dt,
         switching=-math.expm1(-2.0 * market.signal_switching * dt) / 2.0,
         buys=market.buy_intensity * dt,
         sells=market.sell_intensity * dt,
@@ -120,7 +122,8 @@ def begin(
         drawn = philox(
             _BEFORE, number & _LOW, number >> _HALF, _ZERO, np.uint64(parameters.seed), _ZERO
         )
-        state.signal[i] = 1.0 if drawn[0] * _UNIT < 0.5 else -1.0
+        up = drawn[0] * _UNIT < 0.5
+        state.signal[i] = (1.0 if up else -1.0) if parameters.shows_signal else 0.0
 
 
 @numba.njit(cache=True, inline="always")
@@ -137,7 +140,8 @@ def advance(
 
     An action of -1 to 1 is a depth from min_depth to max_depth, of bid and of ask. Change of
     equity = spread captured + inventory profit - fees, as on candles. The reward is that change
-    less the penalties, times the reward scale.
+    less the penalties, times the reward scale. The horizon is an end, not a limit of time: what is
+    held then is charged, and nothing comes after it.
     """
     for i in range(actions.shape[0]):
         number, step = np.uint64(state.episode[i]), np.uint64(state.step[i])
@@ -174,8 +178,8 @@ def advance(
             parameters.move if drawn[2] * _UNIT < 0.5 else -parameters.move
         )
         mid += moved
-        truncated = state.step[i] + 1 >= parameters.episode_length
-        penalty = parameters.running_penalty + (parameters.terminal_penalty if truncated else 0.0)
+        last = state.step[i] + 1 >= parameters.episode_length
+        penalty = parameters.running_penalty + (parameters.terminal_penalty if last else 0.0)
         change = spread + inventory * moved - fees
 
         state.step[i] += 1
@@ -194,4 +198,4 @@ def advance(
         outcome.spread_captured[i] = spread
         outcome.inventory_profit[i] = inventory * moved
         outcome.reward[i] = (change - penalty * inventory * inventory) * parameters.reward_scale
-        outcome.truncated[i] = truncated
+        outcome.terminated[i] = last

@@ -5,10 +5,14 @@ from typing import Protocol
 import numpy as np
 
 from makerlab import theory
+from makerlab.config import EnvSettings
 from makerlab.market.base import Floats, Integers, Observations
-from makerlab.market.simulated import SIMULATED_NAMES, SimulatedMarket
+from makerlab.market.simulated import SIMULATED_NAMES
 from makerlab.policies.base import Actions, Policy
 from makerlab.policies.simple import NoQuote, RandomQuotes
+
+OPTIMUM, NOTHING = "optimal", "no_quote"
+"""Names of the best policy there is, and of the one that stays out."""
 
 
 class DepthRule(Protocol):
@@ -22,9 +26,8 @@ class DepthRule(Protocol):
 class DepthTable:
     """Quotes the depths of a table over steps and inventories, cut to the allowed ones."""
 
-    def __init__(self, market: SimulatedMarket, rule: DepthRule) -> None:
+    def __init__(self, settings: EnvSettings, rule: DepthRule) -> None:
         """Fill the table from a rule of time left and inventory."""
-        settings = market.settings
         self._steps = settings.episode_length
         self._cap = int(settings.max_inventory)
         left = settings.simulated.horizon * np.arange(self._steps, 0, -1) / self._steps
@@ -51,14 +54,14 @@ class DepthTable:
         return np.clip(step, 0, self._steps - 1), inventory + self._cap
 
 
-def constant_depth(market: SimulatedMarket, depth: float) -> DepthTable:
+def constant_depth(settings: EnvSettings, depth: float) -> DepthTable:
     """Return the maker who quotes one distance on both sides."""
-    return DepthTable(market, lambda left, inventory: (np.full(1, depth), np.full(1, depth)))
+    return DepthTable(settings, lambda left, inventory: (np.full(1, depth), np.full(1, depth)))
 
 
-def avellaneda_stoikov(market: SimulatedMarket) -> DepthTable:
+def avellaneda_stoikov(settings: EnvSettings) -> DepthTable:
     """Return the inventory strategy of Avellaneda and Stoikov's paper."""
-    simulated = market.settings.simulated
+    simulated = settings.simulated
 
     def rule(time_left: Floats, inventory: Floats) -> tuple[Floats, Floats]:
         bid, ask = theory.avellaneda_stoikov_quotes(
@@ -71,15 +74,15 @@ def avellaneda_stoikov(market: SimulatedMarket) -> DepthTable:
         )
         return -np.asarray(bid), np.asarray(ask)
 
-    return DepthTable(market, rule)
+    return DepthTable(settings, rule)
 
 
-def symmetric(market: SimulatedMarket) -> DepthTable:
+def symmetric(settings: EnvSettings) -> DepthTable:
     """Return the paper's symmetric strategy: the average spread of `avellaneda_stoikov`.
 
     gamma sigma^2 T / 2 + (2/gamma) ln(1 + gamma/k), centred on the mid.
     """
-    simulated = market.settings.simulated
+    simulated = settings.simulated
     bid, ask = theory.avellaneda_stoikov_quotes(
         mid=0.0,
         inventory=0.0,
@@ -88,12 +91,12 @@ def symmetric(market: SimulatedMarket) -> DepthTable:
         risk_aversion=simulated.risk_aversion,
         decay=simulated.decay,
     )
-    return constant_depth(market, float(np.asarray(ask) - np.asarray(bid)) / 2.0)
+    return constant_depth(settings, float(np.asarray(ask) - np.asarray(bid)) / 2.0)
 
 
-def gueant_lehalle_fernandez_tapia(market: SimulatedMarket) -> DepthTable:
+def gueant_lehalle_fernandez_tapia(settings: EnvSettings) -> DepthTable:
     """Return the exact optimum of an exponential utility with a position limit."""
-    simulated = market.settings.simulated
+    simulated = settings.simulated
 
     def rule(time_left: Floats, inventory: Floats) -> tuple[Floats, Floats]:
         bid, ask = theory.glft_distances(
@@ -103,17 +106,17 @@ def gueant_lehalle_fernandez_tapia(market: SimulatedMarket) -> DepthTable:
             decay=simulated.decay,
             intensity=simulated.buy_intensity,
             horizon=time_left,
-            inventory_cap=int(market.settings.max_inventory),
+            inventory_cap=int(settings.max_inventory),
             method="exact",
         )
         return np.asarray(bid), np.asarray(ask)
 
-    return DepthTable(market, rule)
+    return DepthTable(settings, rule)
 
 
-def cartea_jaimungal(market: SimulatedMarket) -> DepthTable:
+def cartea_jaimungal(settings: EnvSettings) -> DepthTable:
     """Return the optimum under running and terminal inventory penalties."""
-    simulated = market.settings.simulated
+    simulated = settings.simulated
     solution = theory.CarteaJaimungal(
         buy_intensity=simulated.buy_intensity,
         sell_intensity=simulated.sell_intensity,
@@ -121,27 +124,52 @@ def cartea_jaimungal(market: SimulatedMarket) -> DepthTable:
         horizon=simulated.horizon,
         running_penalty=simulated.running_penalty,
         terminal_penalty=simulated.terminal_penalty,
-        inventory_cap=int(market.settings.max_inventory),
+        inventory_cap=int(settings.max_inventory),
     )
 
     def rule(time_left: Floats, inventory: Floats) -> tuple[Floats, Floats]:
         bid, ask = solution.depths(np.maximum(simulated.horizon - time_left, 0.0), inventory)
         return np.asarray(bid), np.asarray(ask)
 
-    return DepthTable(market, rule)
+    return DepthTable(settings, rule)
 
 
-def simulated_baselines(market: SimulatedMarket, *, seed: int) -> dict[str, Policy]:
+class DepthPolicy(Protocol):
+    """Makes a policy of a simulated market's settings; only random ones need the seed."""
+
+    def __call__(self, settings: EnvSettings, *, seed: int) -> Policy:
+        """Return the policy."""
+        ...
+
+
+def optimal(settings: EnvSettings) -> DepthTable:
+    """Return the known optimum of a simulated market."""
+    if settings.market == "avellaneda_stoikov":
+        return gueant_lehalle_fernandez_tapia(settings)
+    return cartea_jaimungal(settings)
+
+
+SIMULATED_POLICIES: dict[str, DepthPolicy] = {
+    "none": lambda settings, seed: NoQuote(),
+    "random": lambda settings, seed: RandomQuotes(seed=seed, actions=2),
+    "constant_depth": lambda settings, seed: constant_depth(
+        settings, 1.0 / settings.simulated.decay
+    ),
+    "symmetric": lambda settings, seed: symmetric(settings),
+    "inventory": lambda settings, seed: avellaneda_stoikov(settings),
+    "optimal": lambda settings, seed: optimal(settings),
+}
+"""Policies by the names they have on the command line."""
+
+
+def simulated_baselines(settings: EnvSettings, *, seed: int) -> dict[str, Policy]:
     """Return no quotes, random ones, one distance of 1/decay, and the known optimum."""
     common: dict[str, Policy] = {
-        "no_quote": NoQuote(),
-        "random": RandomQuotes(seed=seed, actions=market.action_size),
-        "constant_depth": constant_depth(market, 1.0 / market.settings.simulated.decay),
+        NOTHING: NoQuote(),
+        "random": RandomQuotes(seed=seed, actions=2),
+        "constant_depth": constant_depth(settings, 1.0 / settings.simulated.decay),
     }
-    if market.settings.market == "avellaneda_stoikov":
-        papers: dict[str, Policy] = {
-            "avellaneda_stoikov": avellaneda_stoikov(market),
-            "symmetric": symmetric(market),
-        }
-        return common | papers | {"optimal": gueant_lehalle_fernandez_tapia(market)}
-    return common | {"optimal": cartea_jaimungal(market)}
+    if settings.market == "avellaneda_stoikov":
+        common["avellaneda_stoikov"] = avellaneda_stoikov(settings)
+        common["symmetric"] = symmetric(settings)
+    return common | {OPTIMUM: optimal(settings)}

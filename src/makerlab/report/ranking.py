@@ -26,6 +26,7 @@ SMALLER_IS_BETTER = frozenset(
         "mean_abs_inventory",
         "max_abs_inventory",
         "time_at_cap",
+        "distance_to_optimum_pct",
     }
 )
 

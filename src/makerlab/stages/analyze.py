@@ -199,10 +199,13 @@ def _descriptions() -> Callable[[str], str]:
     """Return what says in a sentence what a setting or a metric is, or nothing."""
     # Metrics live beside the market's kernel, whose import is too slow for runs without plots.
     from makerlab.evaluation.metrics import METRICS
+    from makerlab.evaluation.objective import OBJECTIVE_METRICS
+
+    known = {**METRICS, **OBJECTIVE_METRICS}
 
     def describe(name: str) -> str:
-        if name in METRICS:
-            return METRICS[name]
+        if name in known:
+            return known[name]
         try:
             return describe_setting(name)
         except KeyError:

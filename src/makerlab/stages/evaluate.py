@@ -178,7 +178,9 @@ def _write_pictures_and_tables(
         rows = [[time, *values] for time, *values in zip(times, *columns, strict=True)]
         write_text(output.equity_curve, _csv([["timestamp", *names], *rows]))
     synthetic = "SYNTHETIC DATA" if workbench.source.kind == "synthetic" else workbench.source.path
-    subtitle = f"{synthetic}; {test.episodes} episodes of {test.episode_length} bars end to end"
+    subtitle = (
+        f"{synthetic}; {test.drawn_episodes} episodes of {test.episode_length} bars end to end"
+    )
     curves = {n: (c.timestamps_ms, c.equity) for n, c in test.curves.items()}
     equity_plot(output.equity_plot, curves, title=f"{run.name}: equity, test", subtitle=subtitle)
     learned = test.curves[workbench.learned]

@@ -25,10 +25,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """All policies on the same episodes of one segment."""
+    """All policies on the same episodes of one segment; curves show the first of them only."""
 
     segment: SegmentName
     episodes: int
+    drawn_episodes: int
     episode_length: int
     metrics: dict[str, dict[str, Estimate]]
     differences: dict[str, dict[str, Estimate]]

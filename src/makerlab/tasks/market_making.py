@@ -15,10 +15,12 @@ from makerlab.evaluation.metrics import (
     metric_estimates,
     point_value,
 )
+from makerlab.evaluation.objective import OBJECTIVE, objective_estimates, objective_value
 from makerlab.evaluation.rollout import Trajectories, evaluation_starts, rollout
 from makerlab.learning.training import Training
 from makerlab.market.markets import load_markets
 from makerlab.policies import Policy, baseline_policies
+from makerlab.policies.simulated import NOTHING, OPTIMUM
 from makerlab.statistics.bootstrap import Estimate, resample_weights
 from makerlab.tasks.base import Curve, SegmentResult
 
@@ -37,6 +39,9 @@ _EPISODE_COLUMNS = (
     "inventory_profit",
     "reward",
 )
+
+_DRAWN_EPISODES = 250
+"""Curves of more are a blot; simulated markets are judged on thousands."""
 
 
 class MarketMakingWorkbench:
@@ -84,7 +89,10 @@ class MarketMakingWorkbench:
         starts = self._fresh if fresh else self._judged
         played = rollout(market, policy, starts, episode_length=self._judged_length)
         sums = episode_sums(played)
-        value = point_value(sums, self._config.tune.metric, bar_ms=market.bar_ms)
+        if self._config.tune.metric == OBJECTIVE:
+            value = objective_value(sums, market.settings)
+        else:
+            value = point_value(sums, self._config.tune.metric, bar_ms=market.bar_ms)
         return value if np.isfinite(value) else None
 
     def baselines(self) -> dict[str, Policy]:
@@ -101,13 +109,14 @@ class MarketMakingWorkbench:
         weights = resample_weights(
             len(starts), samples=settings.bootstrap_samples, seed=settings.seed
         )
+        drawn = min(len(starts), _DRAWN_EPISODES)
         sums: dict[str, Sums] = {}
         curves: dict[str, Curve] = {}
         tables: list[dict[str, list[Any]]] = []
         for name, policy in policies.items():
             played = rollout(market, policy, starts)
             sums[name] = episode_sums(played)
-            curves[name] = _curve(played)
+            curves[name] = _curve(played, drawn)
             if not tables:
                 kept = min(settings.episode_csvs, len(starts))
                 tables = [_episode_table(played, number) for number in range(kept)]
@@ -116,6 +125,16 @@ class MarketMakingWorkbench:
         metrics: dict[str, dict[str, Estimate]] = {
             name: metric_estimates(values, weights, **chosen) for name, values in sums.items()
         }
+        if market.settings.simulates:
+            known = objective_estimates(
+                sums,
+                weights,
+                market.settings,
+                optimum=OPTIMUM,
+                nothing=NOTHING,
+                confidence=settings.confidence,
+            )
+            metrics = {name: {**known[name], **found} for name, found in metrics.items()}
         differences = {
             name: difference_estimates(sums[learned], sums[name], weights, **chosen)
             for name in others
@@ -123,6 +142,7 @@ class MarketMakingWorkbench:
         return SegmentResult(
             segment=segment,
             episodes=len(starts),
+            drawn_episodes=drawn,
             episode_length=length,
             metrics=metrics,
             differences=differences,
@@ -131,16 +151,16 @@ class MarketMakingWorkbench:
         )
 
 
-def _curve(played: Trajectories) -> Curve:
-    """Chain the episodes: each starts flat and adds its profit to that of those before."""
+def _curve(played: Trajectories, episodes: int) -> Curve:
+    """Chain the first episodes: each starts flat and adds its profit to that of those before."""
     capital = played.market.settings.initial_cash
-    profit = played.equity - capital
+    profit = played.equity[:episodes] - capital
     ended = [row[np.isfinite(row)][-1] for row in profit]
     before = np.concatenate([[0.0], np.cumsum(ended)[:-1]])
     equity = capital + before[:, None] + profit
-    timestamps = np.stack([played.timestamps_ms(n) for n in range(len(played.starts))])
+    timestamps = np.stack([played.timestamps_ms(n) for n in range(episodes)])
     lived = np.isfinite(profit)
-    return Curve(timestamps[lived], equity[lived], played.inventory[lived])
+    return Curve(timestamps[lived], equity[lived], played.inventory[:episodes][lived])
 
 
 def _episode_table(played: Trajectories, episode: int) -> dict[str, list[Any]]:
