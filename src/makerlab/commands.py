@@ -87,6 +87,7 @@ def tune_command(arguments: list[str] | None = None) -> int:
             best_params=target,
             device=given.device,
             report=report,
+            now=_now,
             save=given.save_best_params,
         )
     return 0

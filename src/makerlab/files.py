@@ -63,6 +63,25 @@ def write_json(path: Path, content: Any, *, compact: bool = False) -> None:
     write_text(path, json.dumps(content, allow_nan=False, **layout) + "\n")
 
 
+def append_line(path: Path, line: str) -> None:
+    """Append a line durably; what is there already is never touched.
+
+    A kill or a full disk leaves at most a part of this line, and the next one begins anew. Errors
+    name `path`. Two processes at once need a lock between them.
+    """
+    with naming(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            whole = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+            content = f"{'' if whole else chr(10)}{line}\n".encode()
+            while content:
+                content = content[os.write(descriptor, content) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def canonical_json(content: Any) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,5 +1,6 @@
 """Studies: totals, slots, pruning, the record of what was chosen."""
 
+import datetime
 import json
 from collections import Counter
 from pathlib import Path
@@ -36,6 +37,7 @@ def tuned(folder: Path, config: Resolved, **options: Any) -> dict[str, Any]:
         "best_params": tuning_directory(folder, "SAC", config.name).best_params,
         "device": "cpu",
         "report": lambda _: None,
+        "now": lambda: datetime.datetime.now(datetime.UTC),
     }
     record = tune(config, runs_dir=folder, **(chosen | options))
     assert record is not None

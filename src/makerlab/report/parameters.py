@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from makerlab.config import Config
 from makerlab.files import content_hash
 
 Value = str | int | float | bool | None
@@ -100,3 +101,8 @@ class Variants:
         if content not in self._known:
             self._known[content] = content_hash([list(item) for item in sorted(content)])[:12]
         return self._known[content]
+
+
+def variant_of(config: Config) -> str:
+    """Return what names a config's settings, whatever its seed, notes and place of the data."""
+    return Variants().of(Flattener().parameters(config.to_dict()))

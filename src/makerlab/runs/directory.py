@@ -86,6 +86,11 @@ class EvaluationDirectory:
         return self.path / "metrics.json"
 
     @property
+    def profits(self) -> Path:
+        """Profit of every policy in every period, for inference; written before the metrics."""
+        return self.path / "profits.json"
+
+    @property
     def equity_curve(self) -> Path:
         """Equity of policy and baselines on the test segment."""
         return self.path / "test_equity_curve.csv"
@@ -128,6 +133,22 @@ class TuningDirectory:
     def checkpoints(self, study: str) -> Path:
         """Where the checkpoints of a study's trials lie until it is finished."""
         return self.path / "trials" / study
+
+
+@dataclass(frozen=True)
+class RegistryDirectory:
+    """Names of the files that remember everything ever tried, a file per data set."""
+
+    runs_dir: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held while a line is appended."""
+        return self.runs_dir / "registry" / ".lock"
+
+    def file(self, data_sha256: str) -> Path:
+        """What was tried on one data set."""
+        return self.runs_dir / "registry" / f"{data_sha256}.jsonl"
 
 
 def tuning_directory(

@@ -64,6 +64,8 @@ def evaluate(
         # Another model than the one chosen on validation does not stand for the run.
         record["evaluate_key"] = None
     _write_pictures_and_tables(run, output, workbench, results, config.env.max_inventory)
+    profits = {segment: result.profits.to_dict() for segment, result in results.items()}
+    write_json(output.profits, profits, compact=True)
     write_json(output.metrics, record, compact=True)
     report(f"{output.metrics}: written")
     return record

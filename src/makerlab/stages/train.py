@@ -21,6 +21,7 @@ from makerlab.learning.archive import write_archive
 from makerlab.learning.device import choose_device, use_threads
 from makerlab.learning.training import Training
 from makerlab.market.fill_card import fill_model_card
+from makerlab.report.parameters import variant_of
 from makerlab.runs import keys
 from makerlab.runs.directory import (
     RunDirectory,
@@ -42,6 +43,7 @@ from makerlab.runs.manifest import (
 from makerlab.runs.owner import check_writable, this_process
 from makerlab.runs.progress import Report, StatusFile, duration
 from makerlab.runs.progress_log import ProgressLog
+from makerlab.runs.registry import Registry, Tried
 from makerlab.runs.stopping import StopRequest
 from makerlab.stages.checkpoints import restore_checkpoint
 from makerlab.stages.notices import report_notices
@@ -228,12 +230,29 @@ class _Course:
         """Go on to the last step; whatever goes wrong is in the manifest afterwards."""
         report_notices(self.config, self.workbench, self.report)
         try:
+            self._register()
             self._train()
         except Exception as error:
             if not isinstance(error, Interrupted):
                 self._record_failure(error)
             raise
         return self.run
+
+    def _register(self) -> None:
+        """Count this run as tried, before its first step and for good."""
+        manifest = read_manifest(self.run.manifest)
+        entry = Tried(
+            kind="run",
+            key=manifest["train_key"],
+            task=self.config.task,
+            config_name=manifest["config_name"],
+            variant=variant_of(self.config),
+            seed=self.config.train.seed,
+            study=None,
+            profile=self.config.run.profile,
+            started=utc(self.now()),
+        )
+        Registry(self.run.path.parents[1]).add(self.workbench.source.sha256, entry)
 
     def _train(self) -> None:
         settings = self.config.train

@@ -1,9 +1,11 @@
 """The tune stage: one Optuna study per config, worked on by any number of processes."""
 
 import dataclasses
+import datetime
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,17 @@ import optuna
 
 from makerlab.config import Config, TrainSettings
 from makerlab.errors import UserError
-from makerlab.files import write_json
+from makerlab.files import content_hash, write_json
 from makerlab.learning.archive import write_archive
 from makerlab.learning.device import choose_device, use_threads
 from makerlab.learning.training import Diverged, Training
+from makerlab.report.parameters import variant_of
 from makerlab.runs import keys
 from makerlab.runs.directory import TuningDirectory, synthetic_folder
+from makerlab.runs.manifest import utc
 from makerlab.runs.owner import check_writable, this_process
 from makerlab.runs.progress import Report, StatusFile
+from makerlab.runs.registry import Kind, Registry, Tried
 from makerlab.runs.stopping import StopRequest
 from makerlab.stages.checkpoints import restore_checkpoint
 from makerlab.stages.notices import report_notices
@@ -28,6 +33,8 @@ from makerlab.tasks import Workbench, open_workbench
 from makerlab.tuning.search import suggest
 from makerlab.tuning.slots import Slots, open_slots
 from makerlab.tuning.storage import storage_errors
+
+Now = Callable[[], datetime.datetime]
 
 RESCORED = "makerlab:rescored"
 FRESH_SEED_OFFSET = 10_000
@@ -43,6 +50,7 @@ def tune(
     best_params: Path,
     device: str,
     report: Report,
+    now: Now,
     save: bool = True,
 ) -> dict[str, Any] | None:
     """Bring a study to `tune.n_trials` trials and write the best parameters.
@@ -64,6 +72,7 @@ def tune(
             folder=best_params.parent,
             device=choose_device(device),
             report=report,
+            now=now,
         )
 
 
@@ -77,6 +86,7 @@ def _tune(
     folder: Path,
     device: str,
     report: Report,
+    now: Now,
 ) -> dict[str, Any] | None:
     config = resolved.config
     key = keys.tune_key(config)
@@ -85,7 +95,8 @@ def _tune(
     slots = _open_slots(resolved, runs_dir=runs_dir, storage=storage, study_name=study_name)
     name = slots.name
     directory = TuningDirectory(folder)
-    worker = _Worker(resolved, key, workbench, slots, directory, device, report)
+    registry = Registry(runs_dir)
+    worker = _Worker(resolved, key, workbench, slots, directory, device, report, registry, now)
     worker.work()
     with slots.finishing() as alone:
         if not alone:
@@ -171,6 +182,8 @@ class _Worker:
     directory: TuningDirectory
     device: str
     report: Report
+    registry: Registry
+    now: Now
 
     def __post_init__(self) -> None:
         use_threads()
@@ -192,9 +205,11 @@ class _Worker:
 
     def _run(self, trial: optuna.trial.Trial, stop: StopRequest) -> None:
         slot = self.slots.slot(trial)
-        settings = self._settings(trial.user_attrs["params"], seed=self.config.tune.seed)
+        config = self._config(trial.user_attrs["params"], seed=self.config.tune.seed)
+        settings = config.train
         checkpoint = self.directory.checkpoint(self.slots.name, slot)
         try:
+            self._register("trial", config, place=slot)
             score = self._judge(trial, settings, stop, checkpoint)
         except optuna.TrialPruned:
             self.slots.finish(trial, None, optuna.trial.TrialState.PRUNED)
@@ -219,11 +234,26 @@ class _Worker:
         self.slots.finish(trial, score, optuna.trial.TrialState.COMPLETE)
         self.report(f"trial {slot}: {self.config.tune.metric} {score:.6g}, {self.slots.summary()}")
 
-    def _settings(self, params: dict[str, Any], *, seed: int) -> TrainSettings:
+    def _register(self, kind: Kind, config: Config, *, place: int) -> None:
+        """Count a trial, or a second score, as tried, before its first step and for good."""
+        entry = Tried(
+            kind=kind,
+            key=content_hash([self.key, place, config.to_dict()["train"]]),
+            task=config.task,
+            config_name=self.resolved.name,
+            variant=variant_of(config),
+            seed=config.train.seed,
+            study=self.slots.name,
+            profile=config.run.profile,
+            started=utc(self.now()),
+        )
+        self.registry.add(self.workbench.source.sha256, entry)
+
+    def _config(self, params: dict[str, Any], *, seed: int) -> Config:
         changes = {f"train.{name}": value for name, value in params.items()}
         timesteps = self.config.tune.train_timesteps
         changes |= {"train.seed": seed, "train.total_timesteps": timesteps}
-        return self.config.with_values(changes).train
+        return self.config.with_values(changes)
 
     def _judge(
         self,
@@ -320,9 +350,10 @@ class _Worker:
         scores = []
         with StopRequest() as stop:
             for seed in seeds:
-                settings = self._settings(params, seed=seed)
-                training = self.workbench.training(settings, device=self.device)
-                scores.append(self._fresh_score(training, settings, stop))
+                config = self._config(params, seed=seed)
+                self._register("rescore", config, place=seed)
+                training = self.workbench.training(config.train, device=self.device)
+                scores.append(self._fresh_score(training, config.train, stop))
                 found = "not defined" if scores[-1] is None else f"{scores[-1]:.6g}"
                 self.report(f"chosen parameters on fresh seed {seed}: {found}")
         return {"seeds": seeds, "scores": scores}

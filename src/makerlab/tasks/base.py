@@ -9,6 +9,7 @@ import numpy.typing as npt
 from makerlab.config import EvaluateSettings, TrainSettings
 from makerlab.data.candles import DataSource
 from makerlab.data.split import SegmentName
+from makerlab.evaluation.periods import SegmentProfits
 from makerlab.learning.training import Training
 from makerlab.policies import Policy
 from makerlab.statistics.bootstrap import Estimate
@@ -35,6 +36,7 @@ class SegmentResult:
     differences: dict[str, dict[str, Estimate]]
     curves: dict[str, Curve]
     episode_tables: list[dict[str, list[Any]]]
+    profits: SegmentProfits
 
 
 class Workbench(Protocol):

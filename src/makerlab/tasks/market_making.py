@@ -9,6 +9,7 @@ import numpy.typing as npt
 from makerlab.config import Config, EvaluateSettings, TrainSettings
 from makerlab.data.split import SegmentName
 from makerlab.evaluation.metrics import (
+    Floats,
     Sums,
     difference_estimates,
     episode_sums,
@@ -16,6 +17,7 @@ from makerlab.evaluation.metrics import (
     point_value,
 )
 from makerlab.evaluation.objective import OBJECTIVE, objective_estimates, objective_value
+from makerlab.evaluation.periods import bar_gains, segment_profits
 from makerlab.evaluation.rollout import Trajectories, evaluation_starts, rollout
 from makerlab.learning.training import Training
 from makerlab.market.markets import load_markets
@@ -113,8 +115,10 @@ class MarketMakingWorkbench:
         sums: dict[str, Sums] = {}
         curves: dict[str, Curve] = {}
         tables: list[dict[str, list[Any]]] = []
+        gains: dict[str, Floats] = {}
         for name, policy in policies.items():
             played = rollout(market, policy, starts)
+            gains[name] = bar_gains(played)
             sums[name] = episode_sums(played)
             curves[name] = _curve(played, drawn)
             if not tables:
@@ -148,6 +152,7 @@ class MarketMakingWorkbench:
             differences=differences,
             curves=curves,
             episode_tables=tables,
+            profits=segment_profits(played, gains),
         )
 
 
