@@ -28,6 +28,7 @@ from tests.commands import (
 from makerlab.config.load import stored_config
 from makerlab.learning.archive import read_archive, write_archive
 from makerlab.runs.directory import RunDirectory
+from makerlab.runs.registry import Registry
 
 UNTUNED = ("--config", "tiny.yaml", "--params_path", "none")
 
@@ -61,6 +62,20 @@ def test_manifest_says_what_the_run_is_made_of(finished: RunDirectory) -> None:
     assert manifest["notes"] == "as it is" and manifest["steps"] == 300
     assert manifest["fill_model"]["both_touched"] == "worse_side"
     assert manifest["config_hash"] == stored_config(finished.config).hash
+
+
+def test_a_run_stays_counted_when_it_is_deleted_and_redone(tmp_path: Path) -> None:
+    write_tiny_config(tmp_path)
+    for _ in range(2):
+        run_well(tmp_path, "train_mm_sac.py", *UNTUNED, "--seed", "4")
+        manifest = manifest_of(only_run(tmp_path))
+        shutil.rmtree(only_run(tmp_path).path)
+    run_well(tmp_path, "train_mm_sac.py", *UNTUNED, "--seed", "5")
+    history = Registry(tmp_path / "runs").history(manifest["data"]["sha256"])
+    assert [(entry.kind, entry.seed) for entry in history.tried] == [("run", 4), ("run", 5)]
+    assert history.tried[0].key == manifest["train_key"]
+    # Seeds are not variants.
+    assert len({entry.variant for entry in history.tried}) == 1
 
 
 def test_stored_config_is_the_effective_one(finished: RunDirectory) -> None:

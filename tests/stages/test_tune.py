@@ -17,6 +17,7 @@ from makerlab.data.synthetic import generate_candles
 from makerlab.errors import UserError
 from makerlab.runs.directory import tuning_directory
 from makerlab.runs.owner import this_process
+from makerlab.runs.registry import Registry
 from makerlab.stages.resolve import Resolved, resolve_config
 from makerlab.stages.tune import tune
 from makerlab.tuning.slots import OWNER, PARAMS, SLOT, open_slots
@@ -183,6 +184,28 @@ def test_changed_test_segment_changes_nothing_in_tuning_and_training(tmp_path: P
         models.append((run / "best_model.zip").read_bytes())
     assert scores[0] == scores[1]
     assert models[0] == models[1]
+
+
+def test_trials_stay_counted_when_their_study_is_deleted(tmp_path: Path) -> None:
+    """A search looks no smaller for having been thrown away, and no larger for being redone."""
+
+    def counts() -> tuple[int, int]:
+        found = Registry(tmp_path).history(record["data_sha256"])
+        kinds = [found.number(kind, task="market_making") for kind in ("trial", "rescore")]
+        return kinds[0], kinds[1]
+
+    record = tuned(tmp_path, resolved(tmp_path))
+    assert counts() == (3, 1)
+    tuned(tmp_path, resolved(tmp_path))
+    assert counts() == (3, 1)
+    (tmp_path / "optuna.db").unlink()
+    assert tuned(tmp_path, resolved(tmp_path))["params"] == record["params"]
+    assert counts() == (3, 1)
+    (tmp_path / "optuna.db").unlink()
+    other = tuned(tmp_path, resolved(tmp_path, tune__seed=7))
+    assert counts() == (6, 2)
+    studies = Registry(tmp_path).history(record["data_sha256"]).by_study(task="market_making")
+    assert studies == {record["study"]: 3, other["study"]: 3}
 
 
 def test_the_study_opens_in_optuna_dashboard(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class TwoWayMean:
         )
 
     def _p(self, mean: float, skewness: float) -> float:
-        """Return the p-value of a mean above zero, the larger of the plain and the corrected one."""
+        """Return the larger of the plain and the corrected p-value of a mean above zero."""
         if np.isnan(mean) or np.isnan(self.of_seeds) or np.isnan(self.of_periods):
             return float("nan")
         if mean <= 0.0:
