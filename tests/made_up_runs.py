@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from makerlab.config import Config
 
@@ -57,6 +58,7 @@ BASELINE_PROFITS: Mapping[str, Triple] = {
     "avellaneda_stoikov": (1.5, -1.0, 4.0),
     "gueant_lehalle_fernandez_tapia": (1.2, -1.1, 3.4),
 }
+EPISODES = 20
 REAL_DATA = {"kind": "file", "path": "data/btcusdt_1m.csv", "sha256": "ab" * 32}
 SYNTHETIC_DATA = {"kind": "synthetic", "path": "runs/synthetic/7.parquet", "sha256": "cd" * 32}
 DEAD_OWNER = {"host": platform.node(), "boot_id": "none", "pid": 1, "started": 0.0}
@@ -100,6 +102,9 @@ def write_run(runs_dir: Path, run: MadeUpRun | None = None, *, algo: str = "SAC"
     if run.evaluated:
         metrics = made_up_metrics(run) | dict(run.metrics)
         (directory / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
+        profits = made_up_profits(run)
+        if profits is not None:
+            (directory / "evaluation" / "profits.json").write_text(json.dumps(profits))
     return directory
 
 
@@ -221,12 +226,35 @@ def made_up_metrics(run: MadeUpRun) -> dict[str, Any]:
     }
 
 
+def made_up_profits(run: MadeUpRun) -> dict[str, Any] | None:
+    """Return the profits of 20 episodes, one a day, beside baselines that never vary.
+
+    The learned policy's mean and its t interval over episodes are those of `run.difference` from
+    the best baseline. Without a difference nothing is returned.
+    """
+    value, low, high = run.difference
+    best = run.baselines[run.best_baseline][0]
+    if value is None or best is None:
+        return None
+    # Even, mean zero, deviation one; the same for all seeds, since they share their episodes.
+    pattern = stats.norm.ppf((np.arange(EPISODES) + 0.5) / EPISODES)
+    pattern = np.random.default_rng(0).permutation(pattern / pattern.std(ddof=1))
+    half = 0.0 if low is None or high is None else (high - low) / 2.0
+    noise = half / stats.t.ppf(0.975, EPISODES - 1) * np.sqrt(EPISODES) * pattern
+    profits = {"policy": (best + value + noise).tolist()}
+    profits |= {name: [triple[0]] * EPISODES for name, triple in run.baselines.items()}
+    starts = (1_790_000_000_000 + 86_400_000 * np.arange(EPISODES)).tolist()
+    episodes = {"period": "episode", "per_year": 365.0 * 1440.0 / 240.0, "starts_ms": starts}
+    segment = {"episodes": episodes | {"profits": profits}, "days": None}
+    return {"train": segment, "valid": segment, "test": segment}
+
+
 def _segment(run: MadeUpRun, profit: Triple, generator: np.random.Generator) -> dict[str, Any]:
     baselines = {name: _metrics(run, value, generator) for name, value in run.baselines.items()}
     return {
         **_metrics(run, profit, generator),
-        "episodes": 20,
-        "episodes_asked": 20,
+        "episodes": EPISODES,
+        "episodes_asked": EPISODES,
         "episode_length": 240,
         "baselines": baselines,
         "best_baseline": run.best_baseline,

@@ -2,21 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from tests.made_up_runs import BASELINE_PROFITS, MadeUpRun, Triple, write_runs
+from scipy import stats
+from tests.made_up_runs import BASELINE_PROFITS, REAL_DATA, MadeUpRun, Triple, write_runs
 
-from makerlab.report.by_config import ConfigSummary, config_summaries
+from makerlab.report.behind import behind_all
+from makerlab.report.by_config import ConfigSummary, standings_of
 from makerlab.report.ranking import ranking_groups
 from makerlab.report.records import read_runs
+from makerlab.runs.registry import Registry, Tried
 from makerlab.statistics.bootstrap import mean_interval
 
 
 def configs_of(runs_dir: Path, runs: Sequence[MadeUpRun]) -> list[ConfigSummary]:
     write_runs(runs_dir, *runs)
     records = read_runs(runs_dir, baseline_metrics=frozenset({"net_profit"}))
-    (group,) = ranking_groups(records, sort_by="valid_net_profit")
-    return config_summaries(group)
+    groups = ranking_groups(records, sort_by="valid_net_profit")
+    ((_, configs),) = standings_of(groups, behind_all(runs_dir, records))
+    return list(configs)
 
 
 def around(middle: float, half: float = 1.0) -> Triple:
@@ -97,7 +103,7 @@ VERDICTS: dict[str, tuple[list[Triple], str]] = {
     "seeds that disagree": ([(5.0, 4, 6), (-4, -5, -3), (1, 0.1, 2)], "not distinguishable"),
     # Ten identical seeds learned the same thing; the test episodes stay as few as they were.
     "agreeing seeds on too few episodes": ([(2.0, -1.0, 5.0)] * 10, "not distinguishable"),
-    "one seed, interval above zero": ([(2.0, 1.0, 3.0)], "better"),
+    "one seed, interval above zero": ([(2.0, 1.0, 3.0)], "unknown"),
     "two seeds, intervals around zero": ([(2.0, -1.0, 5.0), (1, -1, 3)], "not distinguishable"),
     "no interval": ([(2.0, None, None)], "unknown"),
     "no difference": ([(None, None, None)] * 3, "unknown"),
@@ -113,26 +119,81 @@ def test_better_or_worse_is_said_only_when_seeds_and_episodes_both_leave_out_zer
     assert config.verdict.outcome == outcome
 
 
-def test_three_seeds_show_the_interval_over_seeds_and_two_that_over_episodes(
-    tmp_path: Path,
-) -> None:
+def test_the_difference_has_an_interval_over_seeds_and_episodes_together(tmp_path: Path) -> None:
     differences: list[Triple] = [(1.0, 0.0, 2.0), (2.0, 1.0, 3.0), (3.0, 2.0, 4.0)]
     runs = [MadeUpRun(seed=n, difference=each) for n, each in enumerate(differences)]
-    (three,) = configs_of(tmp_path / "three", runs)
-    (two,) = configs_of(tmp_path / "two", runs[:2])
-    assert three.verdict.difference == mean_interval([1.0, 2.0, 3.0])
-    assert three.verdict.over_episodes == (2.0, 1.0, 3.0)
-    assert two.verdict.difference == (1.5, 0.5, 2.5)
+    (config,) = configs_of(tmp_path, runs)
+    half = np.hypot(stats.t.ppf(0.975, 2) / 3**0.5, 1.0)
+    assert config.verdict.difference == pytest.approx((2.0, 2.0 - half, 2.0 + half))
+    assert config.verdict.over_episodes == (2.0, 1.0, 3.0)
 
 
-def test_baselines_that_earned_more_are_named_even_when_the_best_one_lost(tmp_path: Path) -> None:
-    # The best baseline on validation lost on test; beating it is no merit beside no_quote.
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ([{}], "a single seed"),
+        ([{}, {"difference": (None, None, None)}], "not stored, evaluate again"),
+        ([{}, {"best_baseline": "no_quote"}], "no best baseline in common"),
+        ([{}, {"baselines": {"fixed_symmetric": (2.0, 1.0, 3.0)}}], "different baselines"),
+    ],
+)
+def test_why_there_is_no_verdict_is_said(
+    tmp_path: Path, changes: list[dict[str, Any]], reason: str
+) -> None:
+    runs = [MadeUpRun(seed=n, **each) for n, each in enumerate(changes)]
+    (config,) = configs_of(tmp_path, runs)
+    assert config.verdict.outcome == "unknown"
+    assert reason in (config.verdict.reason or "")
+
+
+def test_a_difference_that_passes_alone_does_not_among_many_configs(tmp_path: Path) -> None:
+    """Three seeds with the same mean, t = 3.4 on 19 degrees: p = 0.0015, of 40 questions 0.06."""
+    good = [MadeUpRun(seed=n, difference=around(1.6, 1.0)) for n in range(3)]
+    idle = [
+        MadeUpRun(config_name=f"idle_{n}", seed=seed, difference=around(0.0, 1.0))
+        for n in range(19)
+        for seed in range(2)
+    ]
+    (alone,) = configs_of(tmp_path / "alone", good)
+    among = {config.label: config for config in configs_of(tmp_path / "among", [*good, *idle])}
+    assert alone.verdict.outcome == "better"
+    assert among["env_baseline"].verdict.outcome == "not distinguishable"
+    assert (alone.verdict.questions, among["env_baseline"].verdict.questions) == (2, 40)
+
+
+def test_deleting_the_runs_of_other_variants_makes_nothing_surer(tmp_path: Path) -> None:
+    """What the registry remembers of them still counts, and still pays."""
+    registry = Registry(tmp_path)
+    for number in range(20):
+        entry = Tried(
+            kind="run",
+            key=f"deleted-{number}",
+            task="market_making",
+            config_name="deleted",
+            variant=f"variant-{number}",
+            seed=0,
+            study=None,
+            profile="day",
+            started="2026-10-01T00:00:00+00:00",
+        )
+        registry.add(str(REAL_DATA["sha256"]), entry)
+    runs = [MadeUpRun(seed=n, difference=around(1.6, 1.0)) for n in range(3)]
+    (config,) = configs_of(tmp_path, runs)
+    assert config.verdict.outcome == "not distinguishable"
+    behind = config.group.behind
+    assert (behind.runs, behind.variants, behind.trials) == (23, 21, 25)
+    assert config.evidence.trials == 48
+
+
+def test_beating_a_baseline_that_lost_is_no_merit_beside_one_that_did_not(tmp_path: Path) -> None:
+    """The best baseline on validation lost on test; better is said only of who beats them all."""
     losing = dict(BASELINE_PROFITS) | {"fixed_symmetric": around(-8.0)}
     runs = [
         MadeUpRun(seed=n, test=around(-3.0), difference=around(5.0), baselines=losing)
         for n in range(3)
     ]
     (config,) = configs_of(tmp_path, runs)
-    assert config.verdict.outcome == "better"
+    assert config.verdict.difference.value == pytest.approx(5.0)
+    assert config.verdict.outcome == "not distinguishable"
     assert "no_quote" in config.verdict.earned_more
     assert "fixed_symmetric" not in config.verdict.earned_more

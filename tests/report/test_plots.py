@@ -10,7 +10,8 @@ from PIL import Image
 from tests.made_up_runs import REAL_DATA, SYNTHETIC_DATA, MadeUpRun, write_runs
 
 from makerlab.errors import UserError
-from makerlab.report.by_config import config_summaries
+from makerlab.report.behind import behind_all
+from makerlab.report.by_config import standings_of
 from makerlab.report.planning import Plot, file_name, plan_plots
 from makerlab.report.plots import draw_plots
 from makerlab.report.ranking import ranking_groups
@@ -27,7 +28,7 @@ def planned(
     write_runs(runs_dir, *runs)
     records = read_runs(runs_dir, baseline_metrics=frozenset({"net_profit"}))
     groups = ranking_groups(records, sort_by="valid_net_profit")
-    standings = [(group, config_summaries(group)) for group in groups]
+    standings = standings_of(groups, behind_all(runs_dir, records))
     return plan_plots(standings, parameter=parameter, metric=metric)
 
 

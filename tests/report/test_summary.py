@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from tests.made_up_runs import BASELINE_NAMES, METRIC_NAMES, MadeUpRun, write_run, write_runs
 
-from makerlab.report.by_config import config_summaries
+from makerlab.report.behind import behind_all
+from makerlab.report.by_config import standings_of
 from makerlab.report.parameters import values_of, varying
 from makerlab.report.ranking import ranking_groups
 from makerlab.report.records import read_runs
@@ -17,14 +18,16 @@ from makerlab.report.summary import configs_table, csv_text, runs_table
 
 def summary_of(runs_dir: Path) -> tuple[pd.DataFrame, str]:
     records = read_runs(runs_dir, baseline_metrics=frozenset({"net_profit"}))
-    text = csv_text(*runs_table(records, ranking_groups(records, sort_by="valid_net_profit")))
+    groups = ranking_groups(records, sort_by="valid_net_profit")
+    standings = standings_of(groups, behind_all(runs_dir, records))
+    text = csv_text(*runs_table(records, standings))
     return pd.read_csv(io.StringIO(text)), text
 
 
 def by_config(runs_dir: Path) -> pd.DataFrame:
     records = read_runs(runs_dir, baseline_metrics=frozenset({"net_profit"}))
     groups = ranking_groups(records, sort_by="valid_net_profit")
-    standings = [(group, config_summaries(group)) for group in groups]
+    standings = standings_of(groups, behind_all(runs_dir, records))
     return pd.read_csv(io.StringIO(csv_text(*configs_table(standings))))
 
 

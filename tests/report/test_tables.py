@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from tests.made_up_runs import BASELINE_NAMES, SYNTHETIC_DATA, MadeUpRun, Triple, write_runs
 
-from makerlab.report.by_config import config_summaries
+from makerlab.report.behind import behind_all
+from makerlab.report.by_config import standings_of
 from makerlab.report.ranking import ranking_groups
 from makerlab.report.records import read_runs
-from makerlab.report.tables import group_lines, interval, number
+from makerlab.report.tables import group_lines
+from makerlab.report.words import interval, number
 from makerlab.statistics.bootstrap import Estimate
 
 
@@ -22,11 +24,11 @@ def shown(
 ) -> str:
     write_runs(runs_dir, *runs)
     kept = frozenset({"net_profit", sort_by.partition("_")[2]})
-    groups = ranking_groups(read_runs(runs_dir, baseline_metrics=kept), sort_by=sort_by)
+    records = read_runs(runs_dir, baseline_metrics=kept)
+    groups = ranking_groups(records, sort_by=sort_by)
+    standings = standings_of(groups, behind_all(runs_dir, records))
     lines = [
-        line
-        for group in groups
-        for line in group_lines(group, config_summaries(group), top_k=top_k)
+        line for group, configs in standings for line in group_lines(group, configs, top_k=top_k)
     ]
     return "\n".join(lines)
 
@@ -137,15 +139,15 @@ def test_the_verdict_is_plain_words_with_seeds_and_trials(
 ) -> None:
     said = sentence(shown(tmp_path, three_seeds(difference)), "env_baseline")
     assert words in said
-    assert "3 seeds, 25 trials" in said
-    assert "t interval over seeds" in said
+    assert "3 seeds, 25 trials of its own" in said
+    assert "over seeds and days together; p " in said
 
 
-def test_one_seed_is_called_one_seed_and_judged_by_its_episodes(tmp_path: Path) -> None:
+def test_of_one_seed_no_verdict_is_given(tmp_path: Path) -> None:
     said = sentence(shown(tmp_path, [MadeUpRun(n_trials=None)]), "env_baseline")
-    assert "bootstrap interval over episodes" in said
-    assert "another seed may differ" in said
-    assert "1 seed, 1 trial." in said
+    assert "no telling whether it beats the best baseline on test" in said
+    assert "a single seed, another may differ" in said
+    assert "1 seed, 1 trial of its own." in said
 
 
 def test_a_policy_that_earns_less_than_no_quote_is_told_so(tmp_path: Path) -> None:
@@ -155,7 +157,37 @@ def test_a_policy_that_earns_less_than_no_quote_is_told_so(tmp_path: Path) -> No
 
 def test_how_much_was_chosen_from_is_said(tmp_path: Path) -> None:
     runs = [MadeUpRun(config_name=f"c{n}", seed=seed) for n in range(4) for seed in range(3)]
-    assert "12 runs of 4 configs, after 100 tuning trials" in shown(tmp_path, runs)
+    text = shown(tmp_path, runs)
+    # One study of 25 trials, which all of them name.
+    assert "Behind every row: 25 tuning trials and 12 training runs of 1 variant ever" in text
+    assert "for any wrong one among all of them, Holm's correction for 8 questions" in text
+
+
+def evidence_row(text: str) -> str:
+    """Return the line of the table of Sharpe ratios."""
+    (row,) = (line for line in text.splitlines() if line.startswith("env_baseline  20 episodes"))
+    return row
+
+
+def test_sharpe_ratios_are_shown_with_what_choosing_leaves_of_them(tmp_path: Path) -> None:
+    text = shown(tmp_path, three_seeds((2.0, 1.0, 3.0)))
+    assert "PSR: probability that the true one is above zero" in text
+    row = evidence_row(text)
+    assert row.split()[-3:] == ["28", "3", "episodes"]
+    assert "Probability of backtest overfitting: 1.00 (3 runs over 20 episodes in 10 blocks)" in (
+        text
+    )
+
+
+def test_a_losing_policy_would_never_prove_itself(tmp_path: Path) -> None:
+    text = shown(tmp_path, three_seeds((-5.0, -6.0, -4.0)))
+    assert evidence_row(text).split()[-1] == "never"
+
+
+def test_where_profits_are_not_stored_it_is_said(tmp_path: Path) -> None:
+    text = shown(tmp_path, [MadeUpRun(seed=n, difference=(None, None, None)) for n in range(2)])
+    assert "none, no profits per period are stored; evaluate again" in text
+    assert "profits per period are not stored, evaluate again" in sentence(text, "env_baseline")
 
 
 def test_runs_that_are_not_ranked_are_counted_by_reason(tmp_path: Path) -> None:
@@ -171,4 +203,4 @@ def test_runs_that_are_not_ranked_are_counted_by_reason(tmp_path: Path) -> None:
 def test_a_group_without_evaluated_runs_has_no_table(tmp_path: Path) -> None:
     text = shown(tmp_path, [MadeUpRun(evaluated=False)])
     assert "Nothing to rank here." in text
-    assert "Whoever takes" not in text
+    assert "Behind every row" not in text

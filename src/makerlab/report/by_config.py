@@ -4,13 +4,16 @@ The unit is (algorithm, config file, settings); two runs with the same settings 
 same experiment, so only the newest of them counts.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from makerlab.report.behind import Behind
+from makerlab.report.evidence import Evidence, GroupEvidence, group_evidence
 from makerlab.report.ranking import RankingGroup, smaller_is_better
 from makerlab.report.records import SEGMENTS, RunRecord
 from makerlab.report.stored import HEADLINE, StoredSegment
-from makerlab.report.verdict import Verdict, verdict_on
+from makerlab.report.verdict import Verdict, compare, judge_together
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_interval
 
 
@@ -25,6 +28,8 @@ class ConfigSummary:
     runs: tuple[RunRecord, ...]
     left_out: int
     verdict: Verdict
+    evidence: Evidence
+    group: GroupEvidence
 
     @property
     def seeds(self) -> int:
@@ -33,7 +38,7 @@ class ConfigSummary:
 
     @property
     def trials(self) -> int | None:
-        """Tuning trials behind the choice of the parameters; the most of any seed's run."""
+        """Trials of the config's own study; the most of any seed's run."""
         known = [run.manifest.trials for run in self.runs if run.manifest is not None]
         return max((trials for trials in known if trials is not None), default=None)
 
@@ -74,14 +79,32 @@ def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     return mean_interval(values) if len(values) == len(estimates) else UNDEFINED
 
 
-def config_summaries(group: RankingGroup) -> list[ConfigSummary]:
-    """Return the configs of a group, best mean of the sorting column first."""
+def standings_of(
+    groups: Sequence[RankingGroup], behind: Mapping[tuple[str, str], Behind]
+) -> list[Standing]:
+    """Return every group with its configs; `behind` is what `behind_all` found."""
+    return [
+        (group, config_summaries(group, behind[group.task, group.data_sha256])) for group in groups
+    ]
+
+
+def config_summaries(group: RankingGroup, behind: Behind) -> list[ConfigSummary]:
+    """Return the configs of a group, best mean of the sorting column first.
+
+    `behind` is all that was tried on the group's data, for which verdicts and Sharpe ratios pay.
+    """
+    evidence = group_evidence(group, behind)
     members: dict[tuple[str, str, str], list[RunRecord]] = {}
     for record in group.records:
         key = (record.algo, record.config_name, record.variant or "")
         members.setdefault(key, []).append(record)
     label = _labels(members)
-    summaries = [_summary(label(key), key, runs) for key, runs in sorted(members.items())]
+    summaries = [_summary(label(key), key, runs, evidence) for key, runs in sorted(members.items())]
+    verdicts = judge_together([each.verdict for each in summaries], variants=behind.variants)
+    summaries = [
+        dataclasses.replace(each, verdict=verdict)
+        for each, verdict in zip(summaries, verdicts, strict=True)
+    ]
     sign = 1.0 if smaller_is_better(group.sort_by) else -1.0
     means = {id(each): each.mean(group.sort_by).value for each in summaries}
 
@@ -108,7 +131,9 @@ def _labels(keys: Iterable[tuple[str, str, str]]) -> Callable[[tuple[str, str, s
     return label
 
 
-def _summary(label: str, key: tuple[str, str, str], runs: Sequence[RunRecord]) -> ConfigSummary:
+def _summary(
+    label: str, key: tuple[str, str, str], runs: Sequence[RunRecord], evidence: GroupEvidence
+) -> ConfigSummary:
     algo, name, variant = key
     newest: dict[int | None, RunRecord] = {}
     for record in sorted(runs, key=lambda record: record.name):
@@ -121,5 +146,10 @@ def _summary(label: str, key: tuple[str, str, str], runs: Sequence[RunRecord]) -
         variant=variant,
         runs=kept,
         left_out=len(runs) - len(kept),
-        verdict=verdict_on([run.metrics.test for run in kept if run.metrics is not None]),
+        verdict=compare(
+            [run.metrics.test for run in kept if run.metrics is not None],
+            [run.profits for run in kept],
+        ),
+        evidence=evidence.of(kept),
+        group=evidence,
     )

@@ -21,6 +21,25 @@ MEANINGS: Mapping[str, str] = {
     "cross_env": "Whether it was judged in another environment than its own; never ranked.",
     "ranking_group": "Runs with the same group were judged on the same data and segments.",
     "rank": "Place within the ranking group, by the validation segment unless asked otherwise.",
+    "inference_period": "What one period is below: a UTC day, or an episode where those make none.",
+    "test_periods": "Number of those periods on the test segment.",
+    "test_sharpe_per_period": "Sharpe ratio of profits per period on test, not annualised.",
+    "test_sharpe_per_period_annualised": "The same times the root of periods per year.",
+    "test_psr": "Probability that the true Sharpe ratio is above zero, by this record alone.",
+    "test_deflated_sharpe": "Probability that it is above what luck among all trials would show.",
+    "deflated_sharpe_hurdle": "Sharpe ratio per period that the best of so many worthless trials "
+    "shows.",
+    "trials_behind": "Tuning trials and training runs ever started on these data, deleted ones "
+    "too.",
+    "test_min_track_record": "Periods until that Sharpe ratio is above zero with 95 % confidence; "
+    "inf when it is not above zero.",
+    "pbo": "Probability of backtest overfitting over all runs of the ranking group.",
+    "pbo_note": "What that probability is made of, or why there is none.",
+    "verdict_on_test": "better, worse or not distinguishable from the baselines, all seeds of the "
+    "config together; unknown when it can't be told.",
+    "verdict_p": "p-value of that, corrected for everything that was compared.",
+    "verdict_level": "Level the verdict is held at, over all configs together.",
+    "verdict_note": "Why there is no verdict.",
     "best_baseline": "The baseline to beat, chosen on the validation segment.",
     "trials": "Tuning trials behind the choice of the parameters; 1 when nothing was tuned.",
     "tuning_score": "The chosen trial's score in its study: the best of many, so it flatters.",

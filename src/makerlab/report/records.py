@@ -7,6 +7,7 @@ from pathlib import Path
 
 from makerlab.errors import UserError
 from makerlab.report.parameters import Flattener, Parameters, Variants
+from makerlab.report.profits import StoredProfits, read_profits
 from makerlab.report.stored import (
     HEADLINE,
     StoredManifest,
@@ -41,6 +42,7 @@ class RunRecord:
     state: str
     manifest: StoredManifest | None
     metrics: StoredMetrics | None
+    profits: StoredProfits | None
     parameters: Parameters
     variant: str | None
     problems: tuple[str, ...]
@@ -123,11 +125,15 @@ class _Reader:
     def read(self, run: RunDirectory) -> RunRecord:
         """Read one run; what is wrong with it is in its `problems`."""
         manifest, state, problems = self._manifest(run)
-        metrics = None
+        metrics = profits = None
         parameters: Parameters = {}
         if manifest is not None:
             metrics, more = self._metrics(run, manifest)
             problems += more
+        if metrics is not None:
+            profits, more = _profits(run)
+            problems += more
+        if manifest is not None:
             parameters = self._flattener.parameters(manifest.config)
         return RunRecord(
             algo=run.path.parent.name,
@@ -135,6 +141,7 @@ class _Reader:
             state=state,
             manifest=manifest,
             metrics=metrics,
+            profits=profits,
             parameters=parameters,
             variant=self._variants.of(parameters) if parameters else None,
             problems=tuple(problems),
@@ -156,6 +163,13 @@ class _Reader:
         except UserError as error:
             return None, [str(error)]
         return metrics, [] if metrics is None else _disagreements(manifest, metrics)
+
+
+def _profits(run: RunDirectory) -> tuple[StoredProfits | None, list[str]]:
+    try:
+        return read_profits(run.evaluation.profits), []
+    except UserError as error:
+        return None, [str(error)]
 
 
 def _state(manifest: StoredManifest) -> str:

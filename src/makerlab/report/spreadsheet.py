@@ -1,17 +1,20 @@
 """runs_summary.xlsx: the summary with types and formats, a sheet to pivot, a sheet of meanings."""
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from makerlab.files import write_bytes
+from makerlab.report.by_config import Standing
 from makerlab.report.columns import Describe, explanations
-from makerlab.report.ranking import RankingGroup, group_id
+from makerlab.report.judgement import Cell
+from makerlab.report.ranking import group_id
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
 from makerlab.report.stored import HEADLINE
-from makerlab.report.summary import Cell, runs_table
+from makerlab.report.summary import runs_table
 from makerlab.statistics.bootstrap import Estimate
 
 LEARNED = "learned"
@@ -49,12 +52,12 @@ class Sheet(NamedTuple):
 def write_spreadsheet(
     path: Path,
     records: Sequence[RunRecord],
-    groups: Sequence[RankingGroup],
+    standings: Sequence[Standing],
     *,
     describe: Describe,
 ) -> None:
     """Write the workbook atomically; the same runs give the same bytes."""
-    header, table = runs_table(records, groups)
+    header, table = runs_table(records, standings)
     runs = Sheet("runs", header, [[*row.head, *row.numbers, *row.tail] for row in table])
     pivot = Sheet("pivot", PIVOT_HEADER, list(tidy_rows(records)), mixed=True)
     columns = Sheet("columns", ("column", "meaning"), _meanings([*header, *PIVOT_HEADER], describe))
@@ -121,7 +124,10 @@ def _workbook(sheets: Sequence[Sheet]) -> bytes:
                 page.set_column(number, number, _width(sheet.header[number], values))
                 for line, value in enumerate(values, start=1):
                     if value is not None:
-                        page.write(line, number, value, formats.get(code or ""))
+                        # A workbook knows no infinity.
+                        finite = not isinstance(value, float) or math.isfinite(value)
+                        shown = value if finite else str(value)
+                        page.write(line, number, shown, formats.get(code or ""))
             if sheet.rows:
                 page.autofilter(0, 0, len(sheet.rows), len(sheet.header) - 1)
     return buffer.getvalue()
@@ -129,7 +135,7 @@ def _workbook(sheets: Sequence[Sheet]) -> bytes:
 
 def number_format(values: Sequence[Cell]) -> str | None:
     """Return the format of a column by its largest number; None for text and whole numbers."""
-    numbers = [value for value in values if isinstance(value, float)]
+    numbers = [value for value in values if isinstance(value, float) and math.isfinite(value)]
     if not numbers or any(isinstance(value, str) for value in values):
         return None
     largest = max(abs(number) for number in numbers)

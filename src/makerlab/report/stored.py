@@ -18,33 +18,33 @@ HEADLINE = "net_profit"
 """The metric by which the evaluate stage chooses the baseline to beat."""
 
 
-class _Stored(BaseModel):
+class Stored(BaseModel):
     """Part of a stored file: right types, no NaN, other keys ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class StoredData(_Stored):
+class StoredData(Stored):
     """The candles of a run."""
 
     path: str | None = None
     sha256: str | None = None
 
 
-class StoredGit(_Stored):
+class StoredGit(Stored):
     """The code of a run."""
 
     commit: str | None = None
     dirty: bool | None = None
 
 
-class StoredError(_Stored):
+class StoredError(Stored):
     """Why a run failed."""
 
     message: str = ""
 
 
-class StoredRescored(_Stored):
+class StoredRescored(Stored):
     """The tuned parameters' score on fresh seeds."""
 
     value: float | None = None
@@ -52,15 +52,16 @@ class StoredRescored(_Stored):
     high: float | None = None
 
 
-class StoredTuning(_Stored):
+class StoredTuning(Stored):
     """Where a run's tuned parameters come from."""
 
+    study: str | None = None
     n_trials: int | None = None
     score: float | None = None
     rescored: StoredRescored | None = None
 
 
-class StoredManifest(_Stored):
+class StoredManifest(Stored):
     """A run's manifest.json."""
 
     state: Literal["running", "complete", "failed"]
@@ -88,13 +89,13 @@ class StoredManifest(_Stored):
         return 1 if self.tuned_params is None else self.tuned_params.n_trials
 
 
-class StoredCrossEnvironment(_Stored):
+class StoredCrossEnvironment(Stored):
     """Whose environment a run was judged in, when it was not its own."""
 
     config_path: str | None = None
 
 
-class KeptMetrics(_Stored):
+class KeptMetrics(Stored):
     """The metrics kept of a baseline; which ones is decided per report."""
 
     attributes: ClassVar[dict[str, str]] = {}
@@ -108,7 +109,7 @@ class KeptMetrics(_Stored):
         return found
 
 
-class StoredSegment(_Stored):
+class StoredSegment(Stored):
     """How policy and baselines did on one segment; every unnamed key is a metric."""
 
     model_config = ConfigDict(extra="allow")
@@ -137,7 +138,7 @@ class StoredSegment(_Stored):
         return self.difference_to_best_baseline.estimate(HEADLINE)
 
 
-class StoredMetrics(_Stored):
+class StoredMetrics(Stored):
     """A run's evaluation/metrics.json, its training segment left out."""
 
     train_key: str | None = None
@@ -156,7 +157,7 @@ class StoredMetrics(_Stored):
 
 def read_manifest(path: Path) -> StoredManifest:
     """Read a manifest; raises UserError when it is missing or damaged."""
-    return _read(path, StoredManifest)
+    return read_stored(path, StoredManifest)
 
 
 def read_metrics(path: Path, *, baseline_metrics: frozenset[str]) -> StoredMetrics | None:
@@ -165,7 +166,7 @@ def read_metrics(path: Path, *, baseline_metrics: frozenset[str]) -> StoredMetri
     Raises UserError when it is damaged.
     """
     model = _metrics_model(baseline_metrics)
-    return _read(path, model) if path.exists() else None
+    return read_stored(path, model) if path.exists() else None
 
 
 @functools.cache
@@ -189,7 +190,8 @@ def _metrics_model(baseline_metrics: frozenset[str]) -> type[StoredMetrics]:
     )
 
 
-def _read(path: Path, model: type[_Model]) -> _Model:
+def read_stored(path: Path, model: type[_Model]) -> _Model:
+    """Read a stored file; raises UserError when it is missing or damaged."""
     try:
         return model.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -14,6 +14,13 @@ import numpy as np
 from pydantic_core import to_json
 
 from makerlab.report.by_config import Standing
+from makerlab.report.judgement import (
+    JUDGEMENT,
+    NO_JUDGEMENT,
+    Cell,
+    judgement,
+    judgements_of,
+)
 from makerlab.report.parameters import varying
 from makerlab.report.ranking import RankingGroup, group_id
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
@@ -21,7 +28,6 @@ from makerlab.report.stored import HEADLINE, StoredSegment
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
 from makerlab.statistics.over_seeds import mean_intervals
 
-Cell = str | int | float | None
 Numbers = list[float | None]
 
 
@@ -53,7 +59,7 @@ _ORIGIN = (
 
 
 def runs_table(
-    records: Sequence[RunRecord], groups: Sequence[RankingGroup]
+    records: Sequence[RunRecord], standings: Sequence[Standing]
 ) -> tuple[list[str], Iterator[Row]]:
     """Return header and rows of runs_summary.csv: groups in order, best first, the rest last."""
     parameters = varying(record.parameters for record in records)
@@ -63,7 +69,10 @@ def runs_table(
         for name in (*metrics, *(f"{baseline}_{HEADLINE}" for baseline in baselines), DIFFERENCE):
             header += _three(f"{segment}_{name}")
         header += _three(f"{segment}_best_baseline_{HEADLINE}")
-    header += ["best_baseline", *_CHOICE, "tuning_rescored_low", "tuning_rescored_high", *_ORIGIN]
+    header += [*JUDGEMENT, "best_baseline", *_CHOICE]
+    header += ["tuning_rescored_low", "tuning_rescored_high", *_ORIGIN]
+    groups = [group for group, _ in standings]
+    judgements = judgements_of(standings)
 
     def rows() -> Iterator[Row]:
         for record, rank in _in_order(records, groups):
@@ -73,7 +82,8 @@ def runs_table(
             for name in SEGMENTS:
                 segment = None if record.metrics is None else record.metrics.segment(name)
                 numbers += _segment_numbers(segment, metrics, baselines)
-            yield Row(head, numbers, _choice(record) + _origin(record))
+            tail = judgements.get(record.path, NO_JUDGEMENT)
+            yield Row(head, numbers, tail + _choice(record) + _origin(record))
 
     return header, rows()
 
@@ -90,7 +100,7 @@ def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Ro
     for segment, name in itertools.product(SEGMENTS, baselines):
         header += _three(f"{segment}_{name}_{HEADLINE}")
     header += _three(f"test_{DIFFERENCE}_over_episodes")
-    header += ["best_baseline", "verdict_on_test"]
+    header += ["best_baseline", *JUDGEMENT]
 
     def rows() -> Iterator[Row]:
         for group, summary in summaries:
@@ -102,7 +112,8 @@ def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Ro
             for segment, name in itertools.product(SEGMENTS, baselines):
                 numbers += summary.baseline(segment, name)
             numbers += summary.verdict.over_episodes
-            yield Row(head, numbers, [summary.best_baseline, summary.verdict.outcome])
+            tail: list[Cell] = [summary.best_baseline]
+            yield Row(head, numbers, tail + judgement(summary.evidence, summary))
 
     return header, rows()
 

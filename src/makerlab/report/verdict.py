@@ -1,60 +1,151 @@
 """Whether a config beat the best baseline on the test segment, as far as its runs can tell."""
 
-from collections.abc import Sequence
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from makerlab.report.profits import StoredProfits, by_day
 from makerlab.report.stored import HEADLINE, StoredSegment
-from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_interval
+from makerlab.statistics.bootstrap import UNDEFINED, Estimate
+from makerlab.statistics.multiple import holm_adjusted
+from makerlab.statistics.two_way import two_way_mean
 
-ENOUGH_SEEDS = 3
+LEVEL = 0.05
+"""Chance of any wrong "better" or "worse" among all configs judged together, at most."""
 
 Outcome = Literal["better", "not distinguishable", "worse", "unknown"]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the paired differences to the best baseline say.
+    """What the paired differences to the baselines say.
 
-    `difference` is what a table shows: mean and t interval over seeds where there are three or
-    more, else mean and bootstrap interval over episodes. `over_episodes` is the latter in any case.
+    `difference` is to the best baseline, chosen on validation: mean per episode, with an interval
+    at 1 - LEVEL over seeds and days together, not corrected for other configs. `over_episodes` is
+    the bootstrap interval over episodes alone. `p_better` is the largest p-value against any
+    baseline, `p_worse` that against the best one; `p_adjusted` is the smaller of both after Holm's
+    correction for `questions` of them, by which the outcome is told. `reason` says why it can't be.
     """
 
     outcome: Outcome
     seeds: int
+    periods: int
     difference: Estimate
     over_episodes: Estimate
+    p_better: float | None
+    p_worse: float | None
+    p_adjusted: float | None
+    questions: int
     earned_more: tuple[str, ...]
-
-    @property
-    def over_seeds(self) -> bool:
-        """Whether the shown interval is one over seeds."""
-        return self.seeds >= ENOUGH_SEEDS
+    reason: str | None
+    level: float = LEVEL
 
 
-def verdict_on(segments: Sequence[StoredSegment]) -> Verdict:
-    """Judge a config by its seeds' results on one segment.
+def compare(segments: Sequence[StoredSegment], profits: Sequence[StoredProfits | None]) -> Verdict:
+    """Compare a config's seeds with the baselines; the outcome waits for `judge_together`.
 
-    Two things are uncertain: what another seed would have learned (t interval over seeds) and
-    what other episodes would have brought (bootstrap). All seeds are judged on the same episodes,
-    so agreement of seeds says nothing about the second. Better or worse is said only when every
-    interval at hand leaves out zero.
+    Two things are uncertain: what another seed would have learned, and what other days would have
+    brought. All seeds are judged on the same episodes, so agreement of seeds says nothing about
+    the second; `statistics.two_way` counts both.
     """
-    differences = [segment.difference for segment in segments]
-    over_episodes = _over_episodes(differences)
-    seeds = len(differences)
-    shown = over_episodes
-    if seeds >= ENOUGH_SEEDS and over_episodes.value is not None:
-        shown = mean_interval([difference.value or 0.0 for difference in differences])
-    return Verdict(
-        outcome=_outcome([shown, over_episodes]),
-        seeds=seeds,
-        difference=shown,
-        over_episodes=over_episodes,
+    verdict = Verdict(
+        outcome="unknown",
+        seeds=len(segments),
+        periods=0,
+        difference=UNDEFINED,
+        over_episodes=_over_episodes([segment.difference for segment in segments]),
+        p_better=None,
+        p_worse=None,
+        p_adjusted=None,
+        questions=0,
         earned_more=_earned_more(segments),
+        reason=None,
     )
+    best = {segment.best_baseline for segment in segments}
+    reason = _why_not(profits, best)
+    if reason is not None:
+        return dataclasses.replace(verdict, reason=reason)
+    kept = [found for found in profits if found is not None]
+    tables = _tables(kept)
+    to_best = two_way_mean(tables[best.pop() or ""])
+    above = [two_way_mean(table).p_above for table in tables.values()]
+    return dataclasses.replace(
+        verdict,
+        periods=to_best.periods,
+        difference=to_best.interval(1.0 - LEVEL),
+        p_better=_known(float(np.max(above))),
+        p_worse=_known(to_best.p_below),
+        reason=_too_few(to_best.seeds, to_best.periods),
+    )
+
+
+def _why_not(profits: Sequence[StoredProfits | None], best: set[str | None]) -> str | None:
+    """Return why differences can't be taken, None when they can."""
+    kept = [found for found in profits if found is not None]
+    if not kept or len(kept) < len(profits):
+        return "profits per period are not stored, evaluate again"
+    if len({found.episodes.starts_ms for found in kept}) > 1:
+        return "its seeds were judged on different episodes"
+    if len(best) > 1 or not best <= set(kept[0].episodes.baselines):
+        return "its seeds have no best baseline in common"
+    if len({tuple(found.episodes.baselines) for found in kept}) > 1:
+        return "its seeds were judged beside different baselines"
+    return None
+
+
+def _too_few(seeds: int, periods: int) -> str | None:
+    if seeds < 2:
+        return "a single seed, another may differ"
+    return "a single episode, others may differ" if periods < 2 else None
+
+
+def _tables(profits: Sequence[StoredProfits]) -> Mapping[str, Floats]:
+    """Return the differences to each baseline, (seeds, days or episodes)."""
+    return {
+        name: np.stack(
+            [by_day(found.episodes.over(name), found.episodes.starts_ms) for found in profits]
+        )
+        for name in profits[0].episodes.baselines
+    }
+
+
+def judge_together(verdicts: Sequence[Verdict], *, variants: int) -> list[Verdict]:
+    """Return the verdicts with outcomes that hold at LEVEL for all of them together.
+
+    Every config asks two questions, better and worse, and so did every variant ever run on these
+    data (`variants`), whether or not it is still there: Holm's correction is for all of them.
+    """
+    configs = max(len(verdicts), variants)
+    raw = [[verdict.p_better, verdict.p_worse] for verdict in verdicts]
+    p_values = np.array(raw, dtype=np.float64).ravel()
+    adjusted = holm_adjusted(p_values, family=2 * configs).reshape(-1, 2)
+    return [
+        dataclasses.replace(
+            verdict,
+            outcome=_outcome(better, worse),
+            p_adjusted=_known(min(better, worse)),
+            questions=2 * configs,
+        )
+        for verdict, (better, worse) in zip(verdicts, adjusted.tolist(), strict=True)
+    ]
+
+
+def _outcome(better: float, worse: float) -> Outcome:
+    if math.isnan(better) or math.isnan(worse):
+        return "unknown"
+    if better <= LEVEL:
+        return "better"
+    return "worse" if worse <= LEVEL else "not distinguishable"
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _over_episodes(differences: Sequence[Estimate]) -> Estimate:
@@ -67,18 +158,6 @@ def _over_episodes(differences: Sequence[Estimate]) -> Estimate:
         return UNDEFINED
     value, low, high = bounds.mean(axis=0).tolist()
     return Estimate(value, *(None if np.isnan(bound) else bound for bound in (low, high)))
-
-
-def _outcome(intervals: Sequence[Estimate]) -> Outcome:
-    if any(interval.value is None for interval in intervals):
-        return "unknown"
-    lows = [interval.low for interval in intervals if interval.low is not None]
-    highs = [interval.high for interval in intervals if interval.high is not None]
-    if len(lows) < len(intervals) or len(highs) < len(intervals):
-        return "unknown"
-    if min(lows) > 0.0:
-        return "better"
-    return "worse" if max(highs) < 0.0 else "not distinguishable"
 
 
 def _earned_more(segments: Sequence[StoredSegment]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from makerlab.config.load import describe as describe_setting
 from makerlab.files import write_text
-from makerlab.report.by_config import Standing, config_summaries
+from makerlab.report.behind import behind_all
+from makerlab.report.by_config import Standing, standings_of
 from makerlab.report.planning import Plot, plan_plots
 from makerlab.report.ranking import RankingGroup, check_column, metric_of, ranking_groups
 from makerlab.report.records import RunRecord, read_runs
@@ -96,12 +97,14 @@ def _tables(
     sort_column = check_column(sort_by, records, flag="--sort_by")
     plot_column = check_column(plot_metric, records, flag="--plot_metric")
     groups = ranking_groups(records, sort_by=sort_column)
-    standings = [(group, config_summaries(group)) for group in groups]
+    standings = standings_of(groups, behind_all(runs_dir, records))
     plots = plan_plots(standings, parameter=plot_param, metric=plot_column)
     if plots and plots_dir is not None:
         check_writable(plots_dir)
     result = _write(runs_dir, records, standings)
-    _write_spreadsheet(runs_dir / SPREADSHEET, records, groups, wanted=spreadsheet, report=report)
+    _write_spreadsheet(
+        runs_dir / SPREADSHEET, records, standings, wanted=spreadsheet, report=report
+    )
     for group, configs in standings:
         for line in group_lines(group, configs, top_k=top_k):
             report(line)
@@ -116,7 +119,7 @@ def _write(
 ) -> AnalysisResult:
     groups = [group for group, _ in standings]
     summary, by_config = runs_dir / SUMMARY, runs_dir / BY_CONFIG
-    write_text(summary, csv_text(*runs_table(records, groups)))
+    write_text(summary, csv_text(*runs_table(records, standings)))
     write_text(by_config, csv_text(*configs_table(standings)))
     return AnalysisResult(
         summary=summary,
@@ -131,7 +134,7 @@ def _write(
 def _write_spreadsheet(
     path: Path,
     records: Sequence[RunRecord],
-    groups: Sequence[RankingGroup],
+    standings: Sequence[Standing],
     *,
     wanted: bool | None,
     report: Report,
@@ -141,7 +144,7 @@ def _write_spreadsheet(
     if wanted or (wanted is None and not many):
         from makerlab.report.spreadsheet import write_spreadsheet
 
-        write_spreadsheet(path, records, groups, describe=_descriptions())
+        write_spreadsheet(path, records, standings, describe=_descriptions())
         return
     path.unlink(missing_ok=True)
     if wanted is None:

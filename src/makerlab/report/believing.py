@@ -1,0 +1,121 @@
+"""How far to believe the tables, in a table and in plain sentences."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from makerlab.report.by_config import ConfigSummary
+from makerlab.report.evidence import Evidence, GroupEvidence
+from makerlab.report.judgement import overfitting_note
+from makerlab.report.stored import HEADLINE
+from makerlab.report.words import NOTHING, interval, number, table
+from makerlab.statistics.bootstrap import Estimate
+
+
+def evidence_lines(summaries: Sequence[ConfigSummary], *, top_k: int) -> Iterator[str]:
+    """Yield what the profits per period of each config say, and what choosing leaves of it."""
+    known = [each for each in summaries if each.evidence.period is not None]
+    if not known:
+        yield "Sharpe ratios per period: none, no profits per period are stored; evaluate again."
+        return
+    rows = []
+    for summary in summaries[:top_k]:
+        found = summary.evidence
+        rows.append(
+            [
+                summary.label,
+                f"{found.periods} {found.period}s" if found.period else NOTHING,
+                number(found.sharpe),
+                number(found.sharpe_annualised),
+                number(found.psr),
+                number(found.deflated_sharpe),
+                number(found.trials),
+                track_record(found),
+            ]
+        )
+    yield (
+        "Sharpe ratios on test of profits per period, mean over seeds; PSR: probability that the "
+        "true one is above zero; deflated: above what the best of all trials shows by luck"
+    )
+    headers = ["config", "record", "sharpe\nper period", "sharpe\nannualised", "PSR"]
+    headers += ["deflated\nsharpe", "trials\nbehind it", "record needed\nat 95 %"]
+    yield from table(rows, headers)
+    yield from _choosing(summaries[0].group)
+
+
+def track_record(found: Evidence) -> str:
+    """Return how many periods would prove a Sharpe ratio above zero."""
+    if found.track_record is None:
+        return NOTHING
+    if math.isinf(found.track_record):
+        return "never"
+    return f"{math.ceil(found.track_record):,} {found.period}s"
+
+
+def _choosing(evidence: GroupEvidence) -> Iterator[str]:
+    behind, found = evidence.behind, evidence.overfitting
+    yield (
+        f"Behind every row: {_count(behind.trials, 'tuning trial')} and "
+        f"{_count(behind.runs, 'training run')} of {_count(behind.variants, 'variant')} ever "
+        "started on these data, deleted and failed ones too."
+    )
+    if behind.damaged:
+        yield f"{_count(behind.damaged, 'line')} of the registry can't be read and are not counted."
+    shown = f"{found.probability:.2f}" if found.probability is not None else "none"
+    yield f"Probability of backtest overfitting: {shown} ({overfitting_note(found)})."
+
+
+def verdicts(summaries: Sequence[ConfigSummary], *, top_k: int) -> Iterator[str]:
+    """Yield a plain sentence per config, and what the level of all of them is."""
+    for summary in summaries[:top_k]:
+        yield _sentence(summary)
+    if len(summaries) > top_k:
+        yield f"... and {len(summaries) - top_k} more configs, see runs_by_config.csv."
+    verdict = summaries[0].verdict
+    yield (
+        f"Level of the verdicts: at most {verdict.level:.0%} for any wrong one among all of them, "
+        f"Holm's correction for {verdict.questions} questions (better? worse? of each variant ever "
+        "run on these data). Intervals are not corrected. Validation also chose parameters and "
+        "checkpoints, so its numbers flatter: judge by test."
+    )
+
+
+_WORDS = {
+    "better": "better than the best baseline on test",
+    "not distinguishable": "not distinguishable from the best baseline on test",
+    "worse": "worse than the best baseline on test",
+    "unknown": "no telling whether it beats the best baseline on test",
+}
+
+
+def _sentence(summary: ConfigSummary) -> str:
+    verdict = summary.verdict
+    baseline = f" ({summary.best_baseline})" if summary.best_baseline else ""
+    sentence = f"{summary.label}: {_WORDS[verdict.outcome]}{baseline}"
+    if verdict.reason:
+        sentence += f", {verdict.reason}"
+    if verdict.difference.value is not None:
+        sentence += f": {HEADLINE} {_signed(verdict.difference)} per episode"
+        if verdict.p_adjusted is not None:
+            sentence += f", over seeds and days together; p {_p(verdict.p_adjusted)} corrected"
+    sentence += f"; {_count(verdict.seeds, 'seed')}, {_count(summary.trials, 'trial')} of its own."
+    if verdict.earned_more:
+        sentence += f" On test these earned more: {', '.join(verdict.earned_more)}."
+    if summary.left_out:
+        repeated = _count(summary.left_out, "older run")
+        sentence += f" {repeated} with the same settings and seed left out."
+    return sentence
+
+
+def _p(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _signed(estimate: Estimate) -> str:
+    sign = "+" if (estimate.value or 0.0) > 0.0 else ""
+    return sign + interval(estimate)
+
+
+def _count(count: int | None, noun: str) -> str:
+    if count is None:
+        return f"an unknown number of {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

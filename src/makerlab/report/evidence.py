@@ -1,0 +1,191 @@
+"""What the profits per period of runs say: Sharpe ratios and what choosing leaves of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from makerlab.report.behind import Behind
+from makerlab.report.profits import StoredPeriods, StoredProfits, same_periods
+from makerlab.report.ranking import RankingGroup
+from makerlab.report.records import RunRecord
+from makerlab.statistics.deflated import deflated_sharpe_ratio, expected_maximum_sharpe
+from makerlab.statistics.overfitting import probability_of_backtest_overfitting
+from makerlab.statistics.sharpe import (
+    Moments,
+    minimum_track_record_length,
+    moments,
+    probabilistic_sharpe_ratio,
+)
+
+TRACK_RECORD_CONFIDENCE = 0.95
+FEWEST_PERIODS = 8
+"""Fewer make no four blocks of two."""
+MOST_BLOCKS = 16
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A Sharpe ratio of profits per period on the test segment, and how far to believe it.
+
+    None where it is not defined, as for a policy that never trades. `hurdle` is the Sharpe ratio
+    per period that the best of `trials` worthless ones is expected to show; a track record is in
+    periods, infinite when the ratio is not above zero.
+    """
+
+    period: str | None = None
+    periods: int | None = None
+    sharpe: float | None = None
+    sharpe_annualised: float | None = None
+    psr: float | None = None
+    deflated_sharpe: float | None = None
+    hurdle: float | None = None
+    trials: int | None = None
+    track_record: float | None = None
+
+
+NO_EVIDENCE = Evidence()
+
+
+@dataclass(frozen=True)
+class Overfitting:
+    """The probability of backtest overfitting over a group, or why there is none."""
+
+    probability: float | None
+    candidates: int
+    periods: int
+    blocks: int
+    period: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class GroupEvidence:
+    """What is known of a ranking group as a whole, and of each of its runs by path."""
+
+    behind: Behind
+    runs: Mapping[str, Evidence]
+    overfitting: Overfitting
+    variance: float | None
+
+    def of(self, runs: Sequence[RunRecord]) -> Evidence:
+        """Return the evidence of a config: the mean over its seeds of what each one's says.
+
+        The seeds share their periods, so more of them make no longer record.
+        """
+        found = [run.profits for run in runs if run.profits is not None]
+        if not found or len(found) < len(runs):
+            return NO_EVIDENCE
+        each = [moments(profits.periods.learned) for profits in found]
+        together = Moments(
+            observations=min(one.observations for one in each),
+            mean=float(np.mean([one.mean for one in each])),
+            sharpe=float(np.mean([one.sharpe for one in each])),
+            skewness=float(np.mean([one.skewness for one in each])),
+            raw_kurtosis=float(np.mean([one.raw_kurtosis for one in each])),
+        )
+        return _evidence(together, found[0].periods, self.behind, self.variance)
+
+
+def group_evidence(group: RankingGroup, behind: Behind) -> GroupEvidence:
+    """Return what the stored profits of a group's runs say; `behind` counts what was tried."""
+    found = {run.path: run.profits for run in group.records if run.profits is not None}
+    known = {path: moments(profits.periods.learned) for path, profits in found.items()}
+    variance = _variance_between_trials(list(known.values()))
+    return GroupEvidence(
+        behind=behind,
+        runs={
+            path: _evidence(known[path], profits.periods, behind, variance)
+            for path, profits in found.items()
+        },
+        overfitting=_overfitting(_distinct(group.records)),
+        variance=variance,
+    )
+
+
+def _variance_between_trials(known: Sequence[Moments]) -> float | None:
+    """Return the variance of Sharpe ratios between trials, as the runs of a group show it.
+
+    Trials leave no profits of the test segment, runs do. A few alike runs differ by less than
+    worthless strategies do by chance, 1 / (T - 1), so it is never taken to be less than that.
+    """
+    defined = [one for one in known if math.isfinite(one.sharpe)]
+    if not defined:
+        return None
+    chance = 1.0 / (min(one.observations for one in defined) - 1)
+    ratios = [one.sharpe for one in defined]
+    return max(chance, float(np.var(ratios, ddof=1))) if len(ratios) > 1 else chance
+
+
+def _evidence(
+    known: Moments, periods: StoredPeriods, behind: Behind, variance: float | None
+) -> Evidence:
+    named = {"period": periods.period, "periods": known.observations, "trials": behind.total}
+    if not math.isfinite(known.sharpe) or variance is None:
+        return Evidence(**named)  # type: ignore[arg-type]
+    shape = {"skewness": known.skewness, "raw_kurtosis": known.raw_kurtosis}
+    trials = max(behind.total, 1)
+    psr = probabilistic_sharpe_ratio(known.sharpe, observations=known.observations, **shape)
+    deflated = deflated_sharpe_ratio(
+        known.sharpe, observations=known.observations, trials=trials, variance=variance, **shape
+    )
+    length = minimum_track_record_length(
+        known.sharpe, benchmark=0.0, confidence=TRACK_RECORD_CONFIDENCE, **shape
+    )
+    return Evidence(
+        period=periods.period,
+        periods=known.observations,
+        sharpe=known.sharpe,
+        sharpe_annualised=known.sharpe * math.sqrt(periods.per_year),
+        psr=_known(psr),
+        deflated_sharpe=_known(deflated),
+        hurdle=_known(expected_maximum_sharpe(trials=trials, variance=variance)),
+        trials=behind.total,
+        track_record=_known(length),
+    )
+
+
+def _known(value: float | npt.NDArray[np.float64]) -> float | None:
+    return None if math.isnan(float(value)) else float(value)
+
+
+def _distinct(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Leave out older runs of the same settings and seed: they are the same candidate."""
+    newest = {(run.algo, run.config_name, run.variant, run.seed): run for run in _by_time(records)}
+    return list(newest.values())
+
+
+def _by_time(records: Sequence[RunRecord]) -> list[RunRecord]:
+    return sorted(records, key=lambda run: run.name)
+
+
+def _overfitting(runs: Sequence[RunRecord]) -> Overfitting:
+    """Return the probability over the profits of all candidates in the periods they share."""
+    found = [run.profits for run in runs if run.profits is not None]
+    if len(found) < 2 or len(found) < len(runs):
+        few = "needs two runs at least" if len(runs) < 2 else "a run's profits are not stored"
+        return Overfitting(None, len(found), 0, 0, "", few)
+    table, period = _shared(found)
+    count = len(table)
+    if count < FEWEST_PERIODS:
+        why = f"the runs share {count} periods on test, {FEWEST_PERIODS} are needed"
+        return Overfitting(None, len(found), count, 0, period, why)
+    blocks = min(MOST_BLOCKS, count // 2 - count // 2 % 2)
+    probability = probability_of_backtest_overfitting(table, blocks=blocks)
+    return Overfitting(probability, len(found), count, blocks, period, None)
+
+
+def _shared(found: Sequence[StoredProfits]) -> tuple[npt.NDArray[np.float64], str]:
+    """Return profits (periods, candidates) of the periods all candidates played, and their name.
+
+    Days where every candidate has days; episodes only where all have the same length.
+    """
+    days = [profits.days for profits in found if profits.days is not None]
+    episodes = [profits.episodes for profits in found]
+    chosen = days if len(days) == len(found) else episodes
+    if len({each.per_year for each in chosen}) > 1:
+        return np.empty((0, len(found))), "episode"
+    columns = [each.learned[places] for each, places in same_periods(chosen)]
+    return np.stack(columns, axis=1), chosen[0].period

@@ -1,0 +1,81 @@
+"""Profits per period that an evaluation left, as far as reports need them: those of the test."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from makerlab.report.stored import Stored, read_stored
+
+Floats = npt.NDArray[np.float64]
+
+DAY_MS = 86_400_000
+FEWEST_DAYS = 5
+"""Episodes are taken together by day when there are so many days, else each is on its own."""
+
+
+class StoredPeriods(Stored):
+    """Profit of each policy in each period; the learned policy comes first."""
+
+    period: str
+    per_year: float
+    starts_ms: tuple[int, ...]
+    profits: dict[str, tuple[float, ...]]
+
+    @property
+    def learned(self) -> Floats:
+        """Profits of the learned policy."""
+        return np.array(next(iter(self.profits.values())), dtype=np.float64)
+
+    @property
+    def baselines(self) -> list[str]:
+        """Names of the others."""
+        return list(self.profits)[1:]
+
+    def over(self, baseline: str) -> Floats:
+        """Return the learned policy's profits minus a baseline's, period by period."""
+        return self.learned - np.array(self.profits[baseline], dtype=np.float64)
+
+
+class StoredProfits(Stored):
+    """Profits by episode, and by day where the episodes make days."""
+
+    episodes: StoredPeriods
+    days: StoredPeriods | None = None
+
+    @property
+    def periods(self) -> StoredPeriods:
+        """The periods a Sharpe ratio is made of: days where there are some."""
+        return self.days or self.episodes
+
+
+class StoredSegments(Stored):
+    """An evaluation's profits.json, of which the test segment is kept."""
+
+    test: StoredProfits
+
+
+def read_profits(path: Path) -> StoredProfits | None:
+    """Read the test segment's profits, None when there are none; UserError when damaged."""
+    return read_stored(path, StoredSegments).test if path.exists() else None
+
+
+def by_day(values: Floats, starts_ms: tuple[int, ...]) -> Floats:
+    """Return values (episodes,) taken together by the day their episode began in, (days,).
+
+    Sums are scaled so that their mean is the mean of all values. Neighbouring episodes may hang
+    together, days much less. Of fewer than FEWEST_DAYS days the values come back as they are.
+    """
+    days, place = np.unique(np.array(starts_ms) // DAY_MS, return_inverse=True)
+    if len(days) < FEWEST_DAYS:
+        return values
+    return np.bincount(place, weights=values).astype(np.float64) * len(days) / len(values)
+
+
+def same_periods(found: list[StoredPeriods]) -> list[tuple[StoredPeriods, npt.NDArray[np.int64]]]:
+    """Return each with the places of the periods that all have in common, in order of time."""
+    common = set(found[0].starts_ms).intersection(*(each.starts_ms for each in found[1:]))
+    return [
+        (each, np.array([n for n, stamp in enumerate(each.starts_ms) if stamp in common], np.int64))
+        for each in found
+    ]

@@ -1,0 +1,33 @@
+"""Numbers, intervals and tables as text."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from makerlab.statistics.bootstrap import Estimate
+
+NOTHING = "-"
+
+
+def number(value: float | None) -> str:
+    """Return a number with four significant digits; a dash for nothing."""
+    if value is None:
+        return NOTHING
+    if abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    return f"{value + 0.0:.4g}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Return `value [low, high]`, with dashes where there is no interval, one where no value."""
+    if estimate.value is None:
+        return NOTHING
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> list[str]:
+    """Return the lines of a table; None is a dash."""
+    text = tabulate(
+        rows, headers=headers, tablefmt="simple", missingval=NOTHING, disable_numparse=True
+    )
+    return text.splitlines()
