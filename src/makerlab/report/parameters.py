@@ -20,6 +20,10 @@ PATHS = frozenset({"env.csv_path"})
 """Settings that say where something lies; what lies there is known by its hash."""
 
 
+FOLD = frozenset({"data_split.fold"})
+"""Which part of the data is looked at; the idea under test is the same."""
+
+
 class Flattener:
     """Turns nested settings into dotted ones; sections equal to the last seen are not redone."""
 
@@ -95,8 +99,8 @@ class Variants:
         self._known: dict[tuple[tuple[str, Value], ...], str] = {}
 
     def of(self, parameters: Parameters) -> str:
-        """Return a short hash of the settings; the same for all seeds of one config."""
-        left_out = PATHS | IDENTITY
+        """Return a short hash of the settings; the same for all seeds and folds of one config."""
+        left_out = PATHS | IDENTITY | FOLD
         content = tuple(item for item in parameters.items() if item[0] not in left_out)
         if content not in self._known:
             self._known[content] = content_hash([list(item) for item in sorted(content)])[:12]
