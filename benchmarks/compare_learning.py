@@ -1,10 +1,12 @@
 """Do the fast learner's policies earn what stock Stable-Baselines3 SAC's earn?
 
     python benchmarks/compare_learning.py --seeds 10 --steps 6000
+    python benchmarks/compare_learning.py --market cartea_jaimungal --net 32 32 --batch 64
 
-Trains the learners with the same seeds on the synthetic market and judges each on the validation
-segment along the way. Prints mean validation profit per episode with Student t intervals over
-seeds, and of the difference to stock with the same seed; writes results/learning.json.
+Trains the learners with the same seeds on one market and judges each on the validation segment
+along the way. Prints the mean validation score per episode (profit on candles, reward in a market
+whose optimum is known, beside that optimum) with Student t intervals over seeds, and of the
+difference to stock with the same seed; writes results/learning_<market>.json.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from makerlab.evaluation.synthetic_table import DeviationSkew
 from makerlab.learning.training import Training
 from makerlab.market.base import Market
 from makerlab.market.markets import load_markets
+from makerlab.policies import baseline_policies
 from makerlab.policies.base import Policy
 from makerlab.policies.baselines import FixedSymmetric
 from makerlab.statistics.bootstrap import mean_interval
@@ -36,8 +39,23 @@ KINDS: dict[str, dict[str, Any]] = {
     "float32": {"learner": "fast"},
     "bfloat16": {"learner": "fast", "precision": "bfloat16"},
 }
-RESULTS = Path(__file__).parent / "results" / "learning.json"
+RESULTS = Path(__file__).parent / "results"
 REPORTS = 3
+MARKETS: dict[str, dict[str, Any]] = {
+    "candles": {"base_spread_bps": 8.0, "fee_rate": 1e-4, "beta": 0.6},
+    "avellaneda_stoikov": {
+        "market": "avellaneda_stoikov",
+        "episode_length": 200,
+        "order_size": 1,
+        "max_inventory": 5,
+    },
+    "cartea_jaimungal": {
+        "market": "cartea_jaimungal",
+        "episode_length": 200,
+        "order_size": 1,
+        "max_inventory": 5,
+    },
+}
 
 
 def main() -> None:
@@ -48,19 +66,18 @@ def main() -> None:
     parser.add_argument("--net", type=int, nargs="+", default=[64, 64])
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=["sb3", "float32"])
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--market", choices=list(MARKETS), default="candles")
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
     options = parser.parse_args()
+    output = RESULTS / f"learning_{options.market}.json"
     torch.set_num_threads(1)
-    config = Config.model_validate({"env": {"base_spread_bps": 8.0, "fee_rate": 1e-4, "beta": 0.6}})
+    config = Config.model_validate({"env": MARKETS[options.market]})
     markets = load_markets(config, synthetic_folder=None)
     train, valid = markets["train"], markets["valid"]
     report: dict[str, Any] = {
         "machine": machine(),
-        "settings": {key: value for key, value in vars(options).items() if key != "output"},
-        "makers": {
-            "fixed_symmetric": score(valid, FixedSymmetric()),
-            "deviation_skew": score(valid, DeviationSkew()),
-        },
+        "settings": vars(options),
+        "makers": {name: score(valid, maker) for name, maker in makers(valid).items()},
         "scores": {kind: [] for kind in options.kinds},
     }
     print(json.dumps(report["makers"]), flush=True)
@@ -70,7 +87,7 @@ def main() -> None:
             report["scores"][kind].append(curve)
             print(f"seed {seed} {kind:9} {np.round(curve, 2)} in {seconds:.0f} s", flush=True)
         report["summary"] = summary(report["scores"])
-        options.output.write_text(json.dumps(report, indent=1) + "\n")
+        output.write_text(json.dumps(report, indent=1) + "\n")
     for line in report["summary"]:
         print(line)
 
@@ -83,7 +100,7 @@ def learn(
         {
             "net_arch": options.net,
             "batch_size": options.batch,
-            "learning_rate": 1e-3,
+            "learning_rate": options.rate,
             "gamma": 0.98,
             "seed": seed,
             "total_timesteps": options.steps,
@@ -100,11 +117,20 @@ def learn(
     return scores, time.perf_counter() - started
 
 
+def makers(market: Market) -> dict[str, Policy]:
+    """Return what learners are held against: simple makers, or the optimum where it is known."""
+    if market.settings.market == "candles":
+        return {"fixed_symmetric": FixedSymmetric(), "deviation_skew": DeviationSkew()}
+    return baseline_policies(market, seed=0)
+
+
 def score(market: Market, policy: Policy) -> float:
-    """Return the mean net profit of the episodes that fit side by side, currency."""
+    """Return the mean score of the episodes that fit side by side."""
     length = market.settings.episode_length
-    starts = evaluation_starts(market, episodes=60, episode_length=length)
-    return float(np.mean(episode_sums(rollout(market, policy, starts))["profit"]))
+    known = market.settings.market != "candles"
+    starts = evaluation_starts(market, episodes=200 if known else 60, episode_length=length)
+    sums = episode_sums(rollout(market, policy, starts))
+    return float(np.mean(sums["reward" if known else "profit"]))
 
 
 def summary(scores: dict[str, list[list[float]]]) -> list[str]:
