@@ -29,21 +29,25 @@ from makerlab.learning.fast_update import SacUpdate, Shape, Update
 from makerlab.learning.stock import write_model
 
 Observation = npt.NDArray[np.float32]
+Samples = npt.NDArray[np.int64]
 
 
 class FastSacLearner:
     """SAC on flat tensors with hand-derived gradients."""
 
-    def __init__(self, env: MarketMakingEnv, settings: TrainSettings, *, device: str) -> None:
-        """Start from stock SAC's initial weights for this seed."""
+    def __init__(
+        self,
+        env: MarketMakingEnv,
+        settings: TrainSettings,
+        *,
+        device: str,
+        update: Update | None = None,
+    ) -> None:
+        """Start from stock SAC's initial weights for this seed, in an update given or new."""
         self._settings = settings
         self._stock = stock_model(env, settings)
-        shape = Shape(
-            int(np.prod(env.observation_space.shape or ())),
-            int(np.prod(env.action_space.shape or ())),
-            settings.net_arch,
-        )
-        self._update = make_update(shape, settings, device=device)
+        shape = shape_of(env, settings)
+        self._update = make_update(shape, settings, device=device) if update is None else update
         take_from_stock(self._update, self._stock)
         self._replay = Replay(settings.buffer_size, shape)
         acting, noise = np.random.SeedSequence(settings.seed).spawn(2)
@@ -55,14 +59,18 @@ class FastSacLearner:
 
     def explore(self, observation: Observation) -> tuple[Observation, Observation]:
         """Return an exploring action, shape (1, actions), twice: as played and as stored."""
+        action, noise = self.draw_action()
+        if noise is not None:
+            self._update.act(observation, noise, action)
+        return action[None], action[None]
+
+    def draw_action(self) -> tuple[Observation, Observation | None]:
+        """Return an action, or room for one and the noise it takes, shape (actions,)."""
         actions = self._update.shape.actions
         if self._steps < self._settings.learning_starts:
-            action = self._generator.uniform(-1.0, 1.0, (1, actions)).astype(np.float32)
-            return action, action
+            return self._generator.uniform(-1.0, 1.0, actions).astype(np.float32), None
         noise = self._generator.standard_normal(actions, np.float32)
-        action = np.empty((1, actions), np.float32)
-        self._update.act(observation, noise, action[0])
-        return action, action
+        return np.empty(actions, np.float32), noise
 
     def store(
         self,
@@ -82,19 +90,35 @@ class FastSacLearner:
 
     def update(self) -> dict[str, float]:
         """Take the gradient steps of one update once warmed up; returns mean losses, or nothing."""
-        if self._steps <= self._settings.learning_starts:
+        drawn = self.draw_batches()
+        if drawn is None:
             return {}
-        steps, batch = self._settings.gradient_steps, self._settings.batch_size
-        samples = self._generator.integers(len(self._replay), size=(steps, batch))
-        noise = self._noise_generator.standard_normal(self._noise_size, np.float32)
         # Moments of silent units decay into denormal numbers, which processors handle slowly.
         torch.set_flush_denormal(True)
         try:
-            self._update.step(self._replay.rows, samples, noise)
+            self._update.step(self._replay.rows, *drawn)
         finally:
             torch.set_flush_denormal(False)
-        self._updates += steps
         return self._update.losses()._asdict()
+
+    def draw_batches(self) -> tuple[Samples, Observation] | None:
+        """Return samples and noise of the next gradient steps, None before learning begins."""
+        if self._steps <= self._settings.learning_starts:
+            return None
+        steps, batch = self._settings.gradient_steps, self._settings.batch_size
+        samples = self._generator.integers(len(self._replay), size=(steps, batch))
+        self._updates += steps
+        return samples, self._noise_generator.standard_normal(self._noise_size, np.float32)
+
+    @property
+    def engine(self) -> Update:
+        """What is learned and how; a `Slot` where several learners share it."""
+        return self._update
+
+    @property
+    def rows(self) -> Observation:
+        """The replay store."""
+        return self._replay.rows
 
     def policy(self, *, deterministic: bool = True, seed: int = 0) -> LearnedPolicy:
         """Return the present actor as a policy of its own."""
@@ -128,6 +152,15 @@ class FastSacLearner:
         self._replay.restore(snapshot["replay"])
         self._generator.bit_generator.state = snapshot["generators"]["acting"]
         self._noise_generator.bit_generator.state = snapshot["generators"]["noise"]
+
+
+def shape_of(env: MarketMakingEnv, settings: TrainSettings) -> Shape:
+    """Return the sizes of a learner's networks in an environment."""
+    return Shape(
+        int(np.prod(env.observation_space.shape or ())),
+        int(np.prod(env.action_space.shape or ())),
+        settings.net_arch,
+    )
 
 
 def make_update(shape: Shape, settings: TrainSettings, *, device: str) -> Update:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
 from makerlab.learning.actor import LearnedPolicy
-from makerlab.learning.fast_sac import FastSacLearner
+from makerlab.learning.fast_sac import FastSacLearner, shape_of
+from makerlab.learning.fast_update import Shape, Update
 from makerlab.learning.sac import SacLearner
 
 Observation = npt.NDArray[np.float32]
@@ -49,8 +50,18 @@ class Learner(Protocol):
         """Continue from a snapshot of the same kind of learner."""
 
 
-def make_learner(env: MarketMakingEnv, settings: TrainSettings, *, device: str) -> Learner:
+class Seats(Protocol):
+    """A group of learners that share a device."""
+
+    def seat(self, shape: Shape, settings: TrainSettings) -> Update | None:
+        """Return a place in the group's batched update, None for an update of its own."""
+
+
+def make_learner(
+    env: MarketMakingEnv, settings: TrainSettings, *, device: str, seats: Seats | None = None
+) -> Learner:
     """Return the learner that `train.learner` names."""
-    if settings.learner == "fast":
-        return FastSacLearner(env, settings, device=device)
-    return SacLearner(env, settings, device=device)
+    if settings.learner == "sb3":
+        return SacLearner(env, settings, device=device)
+    update = None if seats is None else seats.seat(shape_of(env, settings), settings)
+    return FastSacLearner(env, settings, device=device, update=update)

@@ -1,16 +1,21 @@
 """The course of one training: environment steps, updates, and a state to continue from."""
 
+import contextlib
 import math
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from makerlab.config import TrainSettings
 from makerlab.envs import MarketMakingEnv
 from makerlab.errors import Failed
-from makerlab.learning.learner import make_learner
+from makerlab.learning.learner import Seats, make_learner
 from makerlab.market.base import Market
+
+Actions = npt.NDArray[np.float32]
 
 RECENT_EPISODES = 100
 
@@ -24,7 +29,14 @@ class Diverged(Failed):
 class Training:
     """One learner in one environment, advanced in small steps by whoever wants results."""
 
-    def __init__(self, market: Market, settings: TrainSettings, *, device: str) -> None:
+    def __init__(
+        self,
+        market: Market,
+        settings: TrainSettings,
+        *,
+        device: str,
+        seats: Seats | None = None,
+    ) -> None:
         """Seed everything by `settings.seed` and start the first episode."""
         self.settings = settings
         self.step = 0
@@ -32,8 +44,8 @@ class Training:
         self.losses: dict[str, float] = {}
         self._recent: deque[float] = deque(maxlen=RECENT_EPISODES)
         self._env = MarketMakingEnv(market)
-        self.learner = make_learner(self._env, settings, device=device)
-        self._observation, _ = self._env.reset(seed=settings.seed)
+        self.learner = make_learner(self._env, settings, device=device, seats=seats)
+        self.observation, _ = self._env.reset(seed=settings.seed)
         self._episode_reward = 0.0
 
     @property
@@ -46,26 +58,34 @@ class Training:
 
         Raises Diverged when a loss or an action is not a finite number.
         """
-        try:
+        with self.divergence():
             for _ in range(self.settings.train_freq):
-                self._interact()
-            losses = self.learner.update()
+                self.play(*self.learner.explore(self.observation))
+            self.take_losses(self.learner.update())
+
+    @contextlib.contextmanager
+    def divergence(self) -> Iterator[None]:
+        """Tell errors that NaN weights cause from others: torch and the market refuse NaN."""
+        try:
+            yield
         except ValueError as error:
-            # NaN weights after finite losses: torch's distributions and the market refuse them.
-            if np.isfinite(self.learner.policy().act(self._observation[None, :])).all():
+            if np.isfinite(self.learner.policy().act(self.observation[None, :])).all():
                 raise
             raise Diverged(
                 f"training diverged at step {self.step}: NaN weights; {_WAY_OUT}"
             ) from error
+
+    def take_losses(self, losses: dict[str, float]) -> None:
+        """Remember the losses of an update, if there was one; raises Diverged."""
         if not all(math.isfinite(value) for value in losses.values()):
             raise Diverged(f"training diverged at step {self.step}: {losses}; {_WAY_OUT}")
         self.losses = losses or self.losses
 
-    def _interact(self) -> None:
-        action, stored = self.learner.explore(self._observation)
+    def play(self, action: Actions, stored: Actions) -> None:
+        """Take one environment step with an action, shape (1, actions), and remember it."""
         observation, reward, terminated, truncated, _ = self._env.step(action[0])
         self.learner.store(
-            self._observation,
+            self.observation,
             observation,
             stored,
             reward=reward,
@@ -74,12 +94,12 @@ class Training:
         )
         self.step += 1
         self._episode_reward += reward
-        self._observation = observation
+        self.observation = observation
         if terminated or truncated:
             self.episodes += 1
             self._recent.append(self._episode_reward)
             self._episode_reward = 0.0
-            self._observation, _ = self._env.reset()
+            self.observation, _ = self._env.reset()
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything a later step depends on."""
@@ -109,5 +129,5 @@ class Training:
         self.losses = snapshot["losses"]
         self._recent = deque(snapshot["recent"], maxlen=RECENT_EPISODES)
         self._episode_reward = snapshot["episode_reward"]
-        self._observation = self._env.restore(snapshot["environment"])
+        self.observation = self._env.restore(snapshot["environment"])
         self.learner.restore(snapshot["learner"])
