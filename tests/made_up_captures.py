@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 START_MS = 1_700_000_000_000
 Line = tuple[int, dict[str, Any]]
 
@@ -100,3 +102,51 @@ def small_capture(market: str = "usdm", *, behind_ms: float = 0.0) -> list[Line]
         (70, trade(70, 2, "100.2", "0.3", sold=False, market=market)),
     ]
     return [(at(ms + 5, behind_ms=behind_ms), message) for ms, message in messages]
+
+
+def walking_capture(seconds: int, *, seed: int, market: str = "usdm") -> list[Line]:
+    """Return a book of five levels a side around a walking mid, with trades; 5 ms of latency.
+
+    Each second the mid moves by at most one tick of 0.1; at half seconds someone sells into the
+    bids or buys from the asks, one time in four through three levels.
+    """
+    rng = np.random.default_rng(seed)
+    middle, update, number = 1000, 10, 0
+    levels = {side: {middle + sign * n: "5" for n in range(1, 6)} for side, sign in _SIDES}
+    first = snapshot(0, update, bids=_texts(levels["b"]), asks=_texts(levels["a"]), market=market)
+    lines: list[Line] = [(at(5), first)]
+    for second in range(1, seconds):
+        ms = 1000 * second
+        middle += int(rng.integers(-1, 2))
+        wanted = {side: {middle + sign * n: "5" for n in range(1, 6)} for side, sign in _SIDES}
+        changes = {
+            side: {**dict.fromkeys(set(levels[side]) - set(wanted[side]), "0"), **wanted[side]}
+            for side, _ in _SIDES
+        }
+        bids, asks = _texts(changes["b"]), _texts(changes["a"])
+        body = depth(ms, update + 1, update + 2, update, bids=bids, asks=asks, market=market)
+        best = (_text(middle - 1), "5"), (_text(middle + 1), "5")
+        lines += [
+            (at(ms + 5), body),
+            (at(ms + 6), quote(ms + 1, update + 2, *best, market=market)),
+        ]
+        levels, update = wanted, update + 2
+        sold, sign = (True, -1) if rng.random() < 0.5 else (False, 1)
+        for reach in range(1, 4 if rng.random() < 0.25 else 2):
+            number += 1
+            price, quantity = _text(middle + sign * reach), f"{rng.uniform(0.1, 9.0):.3f}"
+            stamp = ms + 500 + reach
+            body = trade(stamp, number, price, quantity, sold=sold, market=market)
+            lines.append((at(stamp + 5), body))
+    return lines
+
+
+_SIDES = (("b", -1), ("a", 1))
+
+
+def _text(ticks: int) -> str:
+    return f"{ticks / 10:.1f}"
+
+
+def _texts(levels: dict[int, str]) -> list[tuple[str, str]]:
+    return [(_text(ticks), quantity) for ticks, quantity in levels.items()]

@@ -26,6 +26,7 @@ FLOW: tuple[tuple[str, ...], ...] = (
     ("evaluation",),
     ("learning",),
     ("plotting",),
+    ("replay",),
     ("runs",),
     ("tasks",),
     ("tuning",),
@@ -39,7 +40,16 @@ FLOW: tuple[tuple[str, ...], ...] = (
 PLACE = {name: place for place, names in enumerate(FLOW) for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = sorted([*REPOSITORY.glob("*.py"), *(REPOSITORY / "scripts").glob("*.py")])
-HEAVY = ("torch", "optuna", "stable_baselines3", "matplotlib", "ccxt", "pandas", "numba")
+HEAVY = (
+    "torch",
+    "optuna",
+    "stable_baselines3",
+    "matplotlib",
+    "ccxt",
+    "pandas",
+    "numba",
+    "hftbacktest",
+)
 SECONDS = 0.8
 
 

@@ -75,6 +75,7 @@ def test_the_document_has_every_case_and_no_other() -> None:
         "scripts/analyze_experiments.py",
         "scripts/fetch_candles.py",
         "scripts/calibrate_fills.py",
+        "scripts/replay_l2.py",
         "scripts/run_matrix.py",
         "scripts/show_status.py",
         "scripts/follow_log.py",

@@ -1,6 +1,6 @@
 """Every case of bad input, in the order of docs/errors.md."""
 
-from tests.bad_input.capture_cases import CALIBRATIONS
+from tests.bad_input.capture_cases import CALIBRATIONS, REPLAYS
 from tests.bad_input.case import Case
 from tests.bad_input.config_cases import CONFIGS, FLAGS
 from tests.bad_input.data_cases import DATA, FETCH
@@ -18,6 +18,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Candles": DATA,
     "Downloads": FETCH,
     "Calibrations": CALIBRATIONS,
+    "Replays": REPLAYS,
     "Runs": RUNS,
     "Tuned parameters": PARAMS,
     "Studies": STUDIES,

@@ -1,11 +1,15 @@
-"""Captures of an exchange, and what is calibrated on them."""
+"""Captures of an exchange, what is calibrated on them, and replays."""
 
 from tests.bad_input.case import Case, writes
-from tests.made_up_captures import at, small_capture, text_of, trade
+from tests.bad_input.lab import RUN
+from tests.made_up_captures import at, small_capture, text_of, trade, walking_capture
 
 TAPE = text_of(small_capture())
 TWO = text_of([*small_capture(), (at(95), trade(90, 1, "5.0", sold=True, symbol="OTHERUSDT"))])
+LONG = text_of(walking_capture(160, seed=3))
+TRADES = text_of([(at(5), trade(0, 1, "100", sold=True))])
 TO = "--output c.yaml"
+KEPT = (r"runs/replay_cache(/.*)?",)
 
 
 def _tape(did: str, says: str, text: str = TAPE, flags: str = "") -> Case:
@@ -54,5 +58,37 @@ CALIBRATIONS = [
         "calibrate",
         "--candles candles.csv --output c.csv",
         "expected a .yaml file",
+    ),
+]
+
+
+def _replay(did: str, says: str, flags: str, text: str = LONG) -> Case:
+    arguments = f"--model_path {RUN} --tape tape {flags}"
+    return Case(did, "replay", arguments, says, writes("tape", text), adds=KEPT)
+
+
+REPLAYS = [
+    Case(
+        "replays a capture that is not there",
+        "replay",
+        f"--model_path {RUN} --tape a.gz",
+        "no such capture",
+    ),
+    Case(
+        "replays a run that is not there",
+        "replay",
+        "--model_path runs/SAC/none --tape a.gz",
+        "no such run directory",
+    ),
+    _replay("misspells a queue model", "did you mean 'power_prob'?", "--queue powerprob"),
+    _replay("misspells a policy", "did you mean 'fixed_symmetric'?", "--policy fixed_symetric"),
+    _replay("gives a latency below zero", "expected 0 to 60000 ms", "--latency_ms=-1"),
+    _replay("steps longer than the run's bars", "at most the run's own", "--step_seconds 90"),
+    _replay("steps too long for the capture", "take a shorter --step_seconds", "--step_seconds 5"),
+    _replay("replays a capture of trades alone", "holds no depth updates", "", TRADES),
+    _replay(
+        "replays orders below a lot",
+        "set a larger one",
+        "--lot_size 1",
     ),
 ]

@@ -141,6 +141,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
         "analyze": "analyze_experiments",
         "calibrate": "calibrate_fills",
         "fetch": "fetch_candles",
+        "replay": "replay_l2",
     }
     if name in scripts:
         main: Callable[[list[str]], int] = _script(scripts[name]).main

@@ -111,6 +111,35 @@ class EvaluationDirectory:
 
 
 @dataclass(frozen=True)
+class ReplayDirectory:
+    """Names of the files of one replay on a recorded order book."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """Everything that was found; written last."""
+        return self.path / "replay.json"
+
+    @property
+    def plot(self) -> Path:
+        """Equity on the recorded book and on its candles."""
+        return self.path / "replay_equity.png"
+
+    def episode(self, policy: str) -> Path:
+        """Every step of a policy on the recorded book."""
+        return self.path / f"{policy}_l2_episode_00.csv"
+
+    def candle_episode(self, policy: str) -> Path:
+        """Every step of the same quotes on candles of the same tape."""
+        return self.path / f"{policy}_candles_episode_00.csv"
+
+    def fills(self, policy: str) -> Path:
+        """Every fill of a policy on the recorded book."""
+        return self.path / f"{policy}_fills.csv"
+
+
+@dataclass(frozen=True)
 class TuningDirectory:
     """Names of the files of one config's tuning."""
 
@@ -157,6 +186,11 @@ def tuning_directory(
     """Return where a config's tuning lives; each fold of a walk-forward has its own."""
     place = runs_dir / algo / config_name
     return TuningDirectory(place if fold is None else place / f"fold_{fold}")
+
+
+def converted_tape(runs_dir: Path, key: str) -> Path:
+    """Return where a converted capture is kept, by the key of what it was made from."""
+    return runs_dir / "replay_cache" / f"{key}.npz"
 
 
 def synthetic_folder(runs_dir: Path) -> Path:

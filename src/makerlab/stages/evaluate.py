@@ -1,7 +1,5 @@
 """The evaluate stage: a learned policy beside all baselines on every segment."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from makerlab.config import Config
 from makerlab.config.load import stored_config
 from makerlab.data.split import SEGMENT_NAMES, SegmentName
 from makerlab.errors import UserError
-from makerlab.files import file_hash, write_json, write_text
+from makerlab.files import file_hash, write_csv, write_json
 from makerlab.learning.actor import LearnedPolicy, load_policy
 from makerlab.learning.device import use_threads
 from makerlab.market.fill_card import fill_model_card, fill_model_line
@@ -169,7 +167,7 @@ def _write_pictures_and_tables(
     for segment, result in results.items():
         for number, table in enumerate(result.episode_tables):
             steps = zip(*table.values(), strict=True)
-            write_text(output.episode(segment, number), _csv([list(table), *steps]))
+            write_csv(output.episode(segment, number), [list(table), *steps])
     test = results["test"]
     names = list(test.curves)
     stamps = test.curves[names[0]].timestamps_ms
@@ -178,7 +176,7 @@ def _write_pictures_and_tables(
     if same:
         times = [f"{stamp}Z" for stamp in stamps.astype("datetime64[ms]").astype(str)]
         rows = [[time, *values] for time, *values in zip(times, *columns, strict=True)]
-        write_text(output.equity_curve, _csv([["timestamp", *names], *rows]))
+        write_csv(output.equity_curve, [["timestamp", *names], *rows])
     synthetic = "SYNTHETIC DATA" if workbench.source.kind == "synthetic" else workbench.source.path
     subtitle = (
         f"{synthetic}; {test.drawn_episodes} episodes of {test.episode_length} bars end to end"
@@ -194,9 +192,3 @@ def _write_pictures_and_tables(
         subtitle=subtitle,
         limit=limit,
     )
-
-
-def _csv(rows: Any) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()

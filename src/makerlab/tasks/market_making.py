@@ -123,7 +123,7 @@ class MarketMakingWorkbench:
             curves[name] = _curve(played, drawn)
             if not tables:
                 kept = min(settings.episode_csvs, len(starts))
-                tables = [_episode_table(played, number) for number in range(kept)]
+                tables = [episode_table(played, number) for number in range(kept)]
         learned, *others = sums
         chosen: dict[str, Any] = {"bar_ms": market.bar_ms, "confidence": settings.confidence}
         metrics: dict[str, dict[str, Estimate]] = {
@@ -168,7 +168,7 @@ def _curve(played: Trajectories, episodes: int) -> Curve:
     return Curve(timestamps[lived], equity[lived], played.inventory[:episodes][lived])
 
 
-def _episode_table(played: Trajectories, episode: int) -> dict[str, list[Any]]:
+def episode_table(played: Trajectories, episode: int) -> dict[str, list[Any]]:
     """Return one episode's columns; timestamps are the open of the bar the quotes lived in."""
     lived = np.isfinite(played.equity[episode])
     stamps = played.timestamps_ms(episode)[lived]

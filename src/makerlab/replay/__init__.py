@@ -1,0 +1,1 @@
+"""Policies on recorded order books: hftbacktest decides what happens to their orders."""
