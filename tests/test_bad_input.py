@@ -79,6 +79,9 @@ def test_the_document_has_every_case_and_no_other() -> None:
         "scripts/run_matrix.py",
         "scripts/show_status.py",
         "scripts/follow_log.py",
+        "scripts/compare_runs.py",
+        "scripts/start_dashboards.py",
+        "scripts/export_mlflow.py",
     ],
 )
 def test_every_script_turns_bad_input_into_one_line_and_code_2(script: str, tmp_path: Path) -> None:

@@ -236,6 +236,39 @@ def follow_log_command(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def compare_runs_command(arguments: list[str] | None = None) -> int:
+    """Compare two runs."""
+    parser = ArgumentParser(
+        description="Compare two runs: what differs in config, data, code and versions, metrics "
+        "side by side, curves in one picture."
+    )
+    parser.add_argument("first", type=Path, metavar="A", help="A run directory.")
+    parser.add_argument("second", type=Path, metavar="B", help="Another.")
+    parser.add_argument("--plots_dir", type=Path, default=Path("plots"), help="Where plots go.")
+    parser.add_argument(
+        "--plots", action=argparse.BooleanOptionalAction, default=True, help="Draw the curves."
+    )
+    parser.add_argument("--json", action="store_true", help="Show it as JSON, draw nothing.")
+    given = parser.parse_args(arguments)
+    import json
+
+    from makerlab.report.compare import compare
+    from makerlab.report.compare_view import comparison_lines, comparison_record, draw_comparison
+    from makerlab.runs.directory import run_of
+
+    first, second = run_of(given.first), run_of(given.second)
+    found = compare(first, second)
+    if given.json:
+        _print_line(json.dumps(comparison_record(found), indent=2))
+        return 0
+    for line in comparison_lines(found):
+        _print_line(line)
+    if given.plots:
+        for path in draw_comparison(found, first, second, plots_dir=given.plots_dir):
+            _print_line(f"{path}: written")
+    return 0
+
+
 def dashboards_command(arguments: list[str] | None = None) -> int:
     """Start dashboards on the studies and the runs, until Ctrl-C."""
     parser = ArgumentParser(

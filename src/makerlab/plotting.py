@@ -120,6 +120,19 @@ def inventory_plot(
         legend_outside(axes)
 
 
+def learning_plot(
+    path: Path, curves: Mapping[str, tuple[Integers, Floats]], *, title: str, subtitle: str
+) -> None:
+    """Draw validation scores over environment steps; `curves` maps names to (steps, scores)."""
+    with picture(path, title=title, subtitle=subtitle) as axes:
+        for number, (name, (steps, scores)) in enumerate(curves.items()):
+            axes.plot(steps, scores, label=f"{name}  last {scores[-1]:,.4g}", **_line(number, 12))
+        axes.set_xlabel("Environment steps")
+        axes.set_ylabel("Validation score")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        legend_outside(axes, handlelength=4.0)
+
+
 def _line(number: int, points: int) -> dict[str, Any]:
     """Return a curve's style: noise hides dashes, so sparse markers repeat what they say."""
     if number == 0:

@@ -99,6 +99,11 @@ def read_runs(runs_dir: Path, *, baseline_metrics: frozenset[str]) -> list[RunRe
     return records
 
 
+def read_run(run: RunDirectory, *, baseline_metrics: frozenset[str]) -> RunRecord:
+    """Read one run; what is wrong with it is in its `problems`."""
+    return _Reader(baseline_metrics).read(run)
+
+
 _WAY_OUT = (
     "make some with `make matrix`, or with train_mm_sac.py --config CONFIG and "
     "scripts/evaluate_policy.py --model_path RUN_DIR"
