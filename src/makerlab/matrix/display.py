@@ -1,12 +1,12 @@
 """What a person sees while a matrix runs: a live table on a terminal, plain lines in a log."""
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 from makerlab.matrix.progress import Snapshot, UnderWay
 from makerlab.runs.progress import duration
+from makerlab.runs.terminal import is_live
 
 SUMMARY_SECONDS = 60.0
 BAR_WIDTH = 20
@@ -32,8 +32,7 @@ class Display(Protocol):
 
 def choose_display(output: TextIO) -> Display:
     """Return a live display on a terminal, plain lines for a file, a pipe or CI."""
-    plain = os.environ.get("CI") or os.environ.get("TERM", "dumb") == "dumb"
-    return PlainDisplay(output) if plain or not output.isatty() else LiveDisplay(output)
+    return LiveDisplay(output) if is_live(output) else PlainDisplay(output)
 
 
 class PlainDisplay:

@@ -12,6 +12,7 @@ from makerlab.errors import Interrupted, UserError
 from makerlab.files import naming
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
+from makerlab.runs.terminal import terminal_bar
 
 
 @contextlib.contextmanager
@@ -35,7 +36,8 @@ def stage_log(path: Path, *, prefix: str = "") -> Iterator[Report]:
             sys.stdout.flush()
 
         try:
-            yield report
+            with terminal_bar(sys.stdout):
+                yield report
         except (UserError, Interrupted) as error:
             with contextlib.suppress(OSError):
                 report(f"stopped: {error}")

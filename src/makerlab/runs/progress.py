@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from makerlab.files import write_json
+from makerlab.runs.terminal import show_progress
 
 Report = Callable[[str], None]
 
@@ -31,6 +32,7 @@ class StatusFile:
     ) -> None:
         """Record progress; speed counts only what this process did."""
         now = self._clock()
+        show_progress(done, self._total, self._unit)
         if self._first is None:
             self._first = done
         if not force and now - self._written < WRITE_EVERY_SECONDS:

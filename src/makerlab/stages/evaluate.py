@@ -18,6 +18,7 @@ from makerlab.runs import keys
 from makerlab.runs.directory import EvaluationDirectory, RunDirectory, synthetic_folder
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
+from makerlab.runs.terminal import show_progress
 from makerlab.statistics.bootstrap import Estimate
 from makerlab.tasks import SegmentResult, Workbench, open_workbench
 
@@ -53,7 +54,8 @@ def evaluate(
     check_writable(output.path)
     report(fill_model_line(config.env))
     results = {}
-    for segment in SEGMENT_NAMES:
+    for number, segment in enumerate(SEGMENT_NAMES):
+        show_progress(number, len(SEGMENT_NAMES), "segments")
         policies = {workbench.learned: policy, **workbench.baselines()}
         results[segment] = workbench.evaluate(policies, segment, config.evaluate)
         report(f"{segment}: {_sentence(results[segment])}")
