@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from makerlab.report.compare import Comparison, Difference
 from makerlab.report.records import RunRecord
-from makerlab.report.tables import interval
+from makerlab.report.words import interval
 from makerlab.runs.directory import RunDirectory
 
 _LONGEST = 44
