@@ -22,7 +22,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup matrix tune train evaluate analyze status watch logs dashboard test test-slow lint type bench docs clean
+.PHONY: help setup matrix tune train evaluate analyze report status watch logs dashboard test test-slow lint type bench docs clean
 
 VENV_PYTHON := .venv/bin/python
 BASE := .venv/.installed-run
@@ -54,6 +54,9 @@ evaluate: $(BASE) ## the evaluate stage alone
 
 analyze: $(BASE) ## summary, tables and plots of all runs
 	@$(MATRIX) --stages analyze
+
+report: $(BASE) ## one page of all runs and one per run, to open in a browser
+	@$(VENV_PYTHON) scripts/write_report.py --runs_dir "$(RUNS_DIR)"
 
 status: $(BASE) ## what is done, running, failed and pending, while a matrix runs or after
 	@$(VENV_PYTHON) scripts/show_status.py --runs_dir "$(RUNS_DIR)"

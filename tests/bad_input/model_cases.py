@@ -211,6 +211,29 @@ ANALYSES = [
     ),
     Case("plots a setting that is not there", "analyze", "--plot_param env.fee", "env.fee"),
     Case("plots a metric that is not there", "analyze", "--plot_metric sharpe", "--plot_metric"),
+    Case(
+        "reports on a folder that is not there",
+        "report",
+        "--runs_dir run",
+        "no such directory of runs",
+    ),
+    Case("reports on a file", "report", "--runs_dir candles.csv", "found a file"),
+    Case(
+        "reports by a column that is not there",
+        "report",
+        "--sort_by valid_sharp",
+        "did you mean 'valid_sharpe'?",
+    ),
+    Case(
+        "reports on a run whose curve is damaged",
+        "report",
+        "",
+        "progress.csv: not readable",
+        writes(str(RUN / "progress.csv"), "step,valid_score\n1\n1,2,3\n"),
+        code=0,
+        adds=("runs/.*report.html",),
+        changes=("runs/.*progress.csv",),
+    ),
     Case("wants no rows", "analyze", "--top_k 0", "--top_k"),
     Case(
         "has a run whose metrics are cut off",
@@ -219,7 +242,7 @@ ANALYSES = [
         "metrics.json: damaged",
         cut(RUN / "evaluation/metrics.json"),
         code=0,
-        adds=("runs/runs_.*csv",),
+        adds=("runs/runs_.*(csv|xlsx)",),
     ),
     Case(
         "has a run whose metrics are words",
@@ -228,7 +251,7 @@ ANALYSES = [
         "metrics.json: damaged",
         with_key(RUN / "evaluation/metrics.json", "valid", "good"),
         code=0,
-        adds=("runs/runs_.*csv",),
+        adds=("runs/runs_.*(csv|xlsx)",),
     ),
     Case(
         "has a run whose manifest is cut off",
@@ -237,6 +260,6 @@ ANALYSES = [
         "manifest.json: damaged",
         cut(RUN / "manifest.json"),
         code=0,
-        adds=("runs/runs_.*csv",),
+        adds=("runs/runs_.*(csv|xlsx)",),
     ),
 ]

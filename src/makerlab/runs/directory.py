@@ -69,6 +69,11 @@ class RunDirectory:
         return self.path / "progress.csv"
 
     @property
+    def page(self) -> Path:
+        """The run's own page of the report."""
+        return self.path / "report.html"
+
+    @property
     def evaluation(self) -> "EvaluationDirectory":
         """The run's own evaluation."""
         return EvaluationDirectory(self.path / "evaluation")
@@ -94,6 +99,11 @@ class EvaluationDirectory:
     def equity_curve(self) -> Path:
         """Equity of policy and baselines on the test segment."""
         return self.path / "test_equity_curve.csv"
+
+    @property
+    def inventory_curve(self) -> Path:
+        """Position of policy and baselines on the test segment."""
+        return self.path / "test_inventory_curve.csv"
 
     @property
     def equity_plot(self) -> Path:

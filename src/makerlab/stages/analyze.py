@@ -144,7 +144,7 @@ def _write_spreadsheet(
     if wanted or (wanted is None and not many):
         from makerlab.report.spreadsheet import write_spreadsheet
 
-        write_spreadsheet(path, records, standings, describe=_descriptions())
+        write_spreadsheet(path, records, standings, describe=descriptions())
         return
     path.unlink(missing_ok=True)
     if wanted is None:
@@ -170,7 +170,7 @@ def _draw(plots: Sequence[Plot], plots_dir: Path, report: Report) -> list[Path]:
     # Drawing libraries are slow to import, and not needed where nothing is drawn.
     from makerlab.report.plots import draw_plots
 
-    drawn = list(draw_plots(plots[:MOST_PLOTS], plots_dir=plots_dir, describe=_descriptions()))
+    drawn = list(draw_plots(plots[:MOST_PLOTS], plots_dir=plots_dir, describe=descriptions()))
     report(f"{plots_dir}: {len(drawn)} plots, {drawn[0].name} first")
     if len(plots) > len(drawn):
         report(
@@ -198,7 +198,7 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _descriptions() -> Callable[[str], str]:
+def descriptions() -> Callable[[str], str]:
     """Return what says in a sentence what a setting or a metric is, or nothing."""
     # Metrics live beside the market's kernel, whose import is too slow for runs without plots.
     from makerlab.evaluation.metrics import METRICS

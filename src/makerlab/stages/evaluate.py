@@ -13,7 +13,7 @@ from makerlab.files import file_hash, write_csv, write_json
 from makerlab.learning.actor import LearnedPolicy, load_policy
 from makerlab.learning.device import use_threads
 from makerlab.market.fill_card import fill_model_card, fill_model_line
-from makerlab.plotting import equity_plot, inventory_plot
+from makerlab.plotting import Floats, Integers, equity_plot, inventory_plot
 from makerlab.runs import keys
 from makerlab.runs.directory import EvaluationDirectory, RunDirectory, synthetic_folder
 from makerlab.runs.owner import check_writable
@@ -173,12 +173,12 @@ def _write_pictures_and_tables(
     test = results["test"]
     names = list(test.curves)
     stamps = test.curves[names[0]].timestamps_ms
-    columns = [test.curves[name].equity for name in names]
     same = all(np.array_equal(test.curves[name].timestamps_ms, stamps) for name in names)
     if same:
-        times = [f"{stamp}Z" for stamp in stamps.astype("datetime64[ms]").astype(str)]
-        rows = [[time, *values] for time, *values in zip(times, *columns, strict=True)]
-        write_csv(output.equity_curve, [["timestamp", *names], *rows])
+        equity = [curve.equity for curve in test.curves.values()]
+        position = [curve.position for curve in test.curves.values()]
+        write_csv(output.equity_curve, _curve_rows(stamps, names, equity))
+        write_csv(output.inventory_curve, _curve_rows(stamps, names, position))
     synthetic = "SYNTHETIC DATA" if workbench.source.kind == "synthetic" else workbench.source.path
     subtitle = (
         f"{synthetic}; {test.drawn_episodes} episodes of {test.episode_length} bars end to end"
@@ -194,3 +194,9 @@ def _write_pictures_and_tables(
         subtitle=subtitle,
         limit=limit,
     )
+
+
+def _curve_rows(stamps: Integers, names: list[str], columns: list[Floats]) -> list[list[Any]]:
+    times = [f"{stamp}Z" for stamp in stamps.astype("datetime64[ms]").astype(str)]
+    rows = [[time, *values] for time, *values in zip(times, *columns, strict=True)]
+    return [["timestamp", *names], *rows]

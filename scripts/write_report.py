@@ -1,0 +1,39 @@
+"""Write the report: one page of all runs and one page per run, to open in a browser."""
+
+import sys
+from pathlib import Path
+
+from makerlab.cli import ArgumentParser, run_command
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--runs_dir", type=Path, default=Path("runs"), help="directory of runs (default: runs)"
+    )
+    parser.add_argument(
+        "--sort_by",
+        metavar="COLUMN",
+        help="metric column that ranks the runs, such as valid_sharpe (default: valid_net_profit)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, write the pages, say where they are and what could not be read."""
+    options = _parser().parse_args(argv)
+    from makerlab.stages.report import write_report
+
+    result = write_report(options.runs_dir, sort_by=options.sort_by, report=_show)
+    for problem in result.problems:
+        _show(f"warning: {problem}")
+    return 0
+
+
+def _show(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run_command(main)

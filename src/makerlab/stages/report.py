@@ -1,0 +1,63 @@
+"""The report stage: everything that lies in a directory of runs as pages to read."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from makerlab.files import write_text
+from makerlab.report.by_config import Standing, config_summaries
+from makerlab.report.html.artefacts import Shelf
+from makerlab.report.html.page import BASELINE_METRICS, report_page
+from makerlab.report.html.run_page import run_page
+from makerlab.report.html.sources import Sources
+from makerlab.report.html.studies import Studies
+from makerlab.report.ranking import RankingGroup, check_column, metric_of, ranking_groups
+from makerlab.report.records import RunRecord, read_runs
+from makerlab.runs.owner import check_writable
+from makerlab.runs.progress import Report
+from makerlab.stages.analyze import descriptions
+
+REPORT = "report.html"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportResult:
+    """What was written, and what could not be read."""
+
+    page: Path
+    run_pages: tuple[Path, ...]
+    problems: tuple[str, ...]
+
+
+def write_report(runs_dir: Path, *, sort_by: str | None, report: Report) -> ReportResult:
+    """Write RUNS_DIR/report.html and a page into every run whose data are recorded.
+
+    `sort_by` is a metric column of runs_summary.csv that ranks the runs (None: valid net profit).
+    The same runs give the same bytes. A damaged file is named on the page and stops nothing.
+    Raises UserError when there are no runs, or for a column that there is not.
+    """
+    kept = BASELINE_METRICS | ({metric_of(sort_by)} if sort_by else set())
+    records = read_runs(runs_dir, baseline_metrics=kept)
+    column = check_column(sort_by, records, flag="--sort_by")
+    check_writable(runs_dir)
+    shelf = Shelf(runs_dir)
+    sources = Sources(shelf, Studies(shelf), descriptions())
+    groups = ranking_groups(records, sort_by=column)
+    standings = [(group, config_summaries(group)) for group in groups]
+    pages = tuple(_write_run_pages(standings, sources))
+    page = runs_dir / REPORT
+    write_text(page, report_page(standings, records, sources))
+    report(f"{page}: {len(records)} runs, {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    return ReportResult(page, pages, tuple(dict.fromkeys(shelf.problems)))
+
+
+def _write_run_pages(standings: Sequence[Standing], sources: Sources) -> Iterator[Path]:
+    for group, _ in standings:
+        for record, why_not in _members(group):
+            page = sources.shelf.run(record).page
+            write_text(page, run_page(group, record, why_not, sources))
+            yield page
+
+
+def _members(group: RankingGroup) -> list[tuple[RunRecord, str]]:
+    return [*((record, "") for record in group.records), *group.unranked]

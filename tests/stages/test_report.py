@@ -1,0 +1,288 @@
+"""The report as files: complete without network or script, true to the runs, safe to open."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.made_up_artefacts import write_everything, write_study
+from tests.made_up_runs import SYNTHETIC_DATA, MadeUpRun, write_run
+
+from makerlab.errors import UserError
+from makerlab.stages.report import ReportResult, write_report
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "write_report.py"
+HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 1'>\"'&"
+MEGABYTE = 1_000_000
+
+
+def some_runs(runs_dir: Path, **changes: Any) -> Path:
+    for name, fee in (("env_baseline", 0.0001), ("env_aggressive_spread", 0.0)):
+        for seed in range(3):
+            write_everything(runs_dir, MadeUpRun(name, seed, {"env.fee_rate": fee}, **changes))
+    return runs_dir
+
+
+def written(runs_dir: Path, **changes: Any) -> ReportResult:
+    return write_report(runs_dir, **({"sort_by": None, "report": list[str]().append} | changes))
+
+
+class Page(HTMLParser):
+    """What a page holds: its words, anchors, links and elements."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self._silent = 0
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._silent += tag in {"script", "style"}
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent -= tag in {"script", "style"}
+
+    def handle_data(self, data: str) -> None:
+        self.words += "" if self._silent else data
+
+    def all(self, attribute: str) -> list[str]:
+        found = (attributes.get(attribute) for _, attributes in self.elements)
+        return [value for value in found if value is not None]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
+    return written(some_runs(tmp_path_factory.mktemp("lab") / "runs"))
+
+
+def test_one_page_for_all_and_one_for_each_run(report: ReportResult) -> None:
+    runs_dir = report.page.parent
+    assert report.page == runs_dir / "report.html"
+    assert len(report.run_pages) == 6
+    assert all(page.is_file() and page.parent.parent.name == "SAC" for page in report.run_pages)
+    assert report.problems == ()
+
+
+def test_pages_ask_nothing_of_the_network(report: ReportResult) -> None:
+    for path in (report.page, *report.run_pages):
+        text = path.read_text(encoding="utf-8")
+        assert not re.findall(r"(?:https?:)?//[\w.]", text.partition("<body")[2]), path
+        page = Page(path)
+        assert page.all("src") == []
+        kept = [link for link in page.all("href") if not link.startswith(("#", "data:,"))]
+        assert all((path.parent / link).is_file() for link in kept), path
+        assert "default-src 'none'" in page.all("content")[0]
+
+
+def test_links_within_a_page_lead_somewhere_and_anchors_are_unique(report: ReportResult) -> None:
+    for path in (report.page, report.run_pages[0]):
+        page = Page(path)
+        anchors = page.all("id")
+        assert len(anchors) == len(set(anchors))
+        assert {link[1:] for link in page.all("href") if link.startswith("#")} <= set(anchors)
+
+
+def test_the_first_words_are_the_verdict_and_what_it_rests_on(report: ReportResult) -> None:
+    words = Page(report.page).words.partition("Each run by itself")[0]
+    assert "2 of 2 configs beat the best baseline on the test segment" in words
+    assert "Better than the best baseline (fixed symmetric)." in words
+    assert "+2.00 [2.00, 2.00]" in words and "over episodes [0.5, 3.5]" in words
+    assert "chooses among 6 runs of 2 configs, after 50 tuning trials" in words
+    assert "real candles from a file (btcusdt_1m.csv" in words
+    assert "2026-09-01 00:00 to 2026-10-01 00:00 UTC, 43,200 bars of 1 min" in words
+    assert "test 2026-09-26 13:00 to 2026-10-01 00:00" in words
+    assert "next bar, strict trade-through" in words
+
+
+def test_a_config_that_proves_nothing_is_said_to(tmp_path: Path) -> None:
+    write_everything(tmp_path, MadeUpRun(difference=(2.0, -1.0, 5.0), test=(1.0, -3.0, 5.0)))
+    words = Page(written(tmp_path).page).words
+    assert "None of 1 config is shown to beat the best baseline" in words
+    assert "Can't be told apart from the best baseline (fixed symmetric)." in words
+    assert "Only 1 seed: another may have learned something else." in words
+    assert "Earned more on test: fixed symmetric, Avellaneda Stoikov" in words
+
+
+def test_a_made_up_market_and_a_quick_profile_stand_out(tmp_path: Path) -> None:
+    result = written(some_runs(tmp_path, data=SYNTHETIC_DATA, profile="quick"))
+    for path in (result.page, *result.run_pages):
+        page = Page(path)
+        assert "SYNTHETIC, a made-up market" in page.words
+        assert "too few steps and trials to believe" in page.words
+        assert page.all("class").count("alarm") == 2
+
+
+def test_every_picture_tells_in_words_what_it_shows(report: ReportResult) -> None:
+    pictures = [
+        a for path in (report.page, *report.run_pages) for t, a in Page(path).elements if t == "svg"
+    ]
+    drawn = [attributes for attributes in pictures if attributes.get("role") == "img"]
+    assert len(drawn) > 50
+    assert all(attributes.get("aria-label") for attributes in drawn)
+    assert all("aria-hidden" in attributes for attributes in pictures if attributes not in drawn)
+
+
+def test_every_table_has_a_caption_and_headed_columns(report: ReportResult) -> None:
+    for path in (report.page, report.run_pages[0]):
+        tags = [tag for tag, _ in Page(path).elements]
+        assert tags.count("table") == tags.count("caption") > 2
+        heads = [attributes for tag, attributes in Page(path).elements if tag == "th"]
+        assert all(attributes.get("scope") in {"col", "row"} for attributes in heads)
+
+
+def test_no_text_of_a_config_becomes_part_of_the_page(tmp_path: Path) -> None:
+    values = {"run.notes": HOSTILE, "train.seed": 0}
+    run = MadeUpRun(values=values, manifest={"command": [HOSTILE], "git": {"commit": HOSTILE}})
+    write_everything(tmp_path, run)
+    result = written(tmp_path)
+    for path in (result.page, *result.run_pages):
+        text = path.read_text(encoding="utf-8")
+        page = Page(path)
+        assert "<script>window.broken" not in text and "<img" not in text
+        assert HOSTILE in page.words
+        assert not any(name.startswith("on") for _, each in page.elements for name in each)
+
+
+def test_a_hostile_name_of_a_run_is_a_link_and_nothing_more(tmp_path: Path) -> None:
+    directory = write_everything(tmp_path, MadeUpRun())
+    directory.rename(directory.with_name("20261101_120000_a b'\"<i>&#x_seed0"))
+    page = Page(written(tmp_path).page)
+    (link,) = (link for link in page.all("href") if link.endswith("report.html"))
+    assert not set(link) & set("<>\"' #")
+    assert "i" not in [tag for tag, _ in page.elements]
+    assert "20261101_120000_a b'\"<i>&#x_seed0" in page.words
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    some_runs(tmp_path)
+    pages = [
+        [path.read_bytes() for path in (result.page, *result.run_pages)]
+        for result in (written(tmp_path), written(tmp_path))
+    ]
+    assert pages[0] == pages[1]
+
+
+def test_what_is_missing_is_left_out_with_a_word(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path, MadeUpRun(seed=seed, n_trials=None))
+    page = Page(written(tmp_path).page)
+    assert "No run has written a learning curve (progress.csv)." in page.words
+    assert "No run has a curve of the test segment (test_equity_curve.csv)." in page.words
+    assert "No run used tuned parameters of a study." in page.words
+    assert "No two comparable evaluated runs differ in a setting." in page.words
+    assert (
+        "No episode of this run was written bar by bar."
+        in Page(next(tmp_path.glob("*/*/report.html"))).words
+    )
+
+
+def test_a_study_that_is_gone_is_named(report: ReportResult) -> None:
+    assert "optuna.sqlite3: the studies' file is not there" in Page(report.page).words
+
+
+def test_a_study_shows_its_course_its_trials_and_what_mattered(tmp_path: Path) -> None:
+    storage = write_study(tmp_path, "s-1", trials=30)
+    tuned = {"study": "s-1", "storage": storage, "trial": 3, "n_trials": 30, "score": -1.0}
+    for seed in range(3):
+        write_everything(tmp_path, MadeUpRun(seed=seed, manifest={"tuned_params": tuned}))
+    page = Page(written(tmp_path).page)
+    assert "Study s-1: 24 complete, 6 pruned." in page.words
+    (told,) = (text for text in page.all("aria-label") if "importance of parameters" in text)
+    # The score is a function of gamma alone.
+    assert re.search(r"importance of parameters: gamma (9\d|100)%", told)
+    marks = [a for tag, a in page.elements if tag == "use"]
+    assert sum("trial 29" in word for word in page.words.split(": ")) >= 1 and len(marks) > 30
+
+
+def test_a_study_is_found_beside_runs_that_were_moved(tmp_path: Path) -> None:
+    write_study(tmp_path, "s-1", trials=3)
+    tuned = {"study": "s-1", "storage": "sqlite:////elsewhere/optuna.db", "n_trials": 3}
+    write_everything(tmp_path, MadeUpRun(manifest={"tuned_params": tuned}))
+    words = Page(written(tmp_path).page).words
+    assert "Study s-1: 3 complete." in words
+    assert "3 trials finished, at least 8" in words
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a,b\n1\n1,2,3\n", b""])
+def test_a_damaged_file_is_named_and_stops_nothing(tmp_path: Path, content: bytes) -> None:
+    some_runs(tmp_path)
+    damaged = next(tmp_path.glob("SAC/*baseline_seed0/progress.csv"))
+    damaged.write_bytes(content)
+    result = written(tmp_path)
+    (problem,) = result.problems
+    name = str(damaged.relative_to(tmp_path))
+    assert problem.startswith(f"{name}: not readable, ")
+    assert name in Page(result.page).words
+    assert len(result.run_pages) == 6
+
+
+def test_failed_and_unfinished_runs_are_shown_as_such(tmp_path: Path) -> None:
+    some_runs(tmp_path)
+    error = {"kind": "Diverged", "message": "loss is NaN at step 900"}
+    failed = MadeUpRun("env_wild", state="failed", evaluated=False, manifest={"error": error})
+    write_run(tmp_path, failed)
+    write_run(tmp_path, MadeUpRun("env_cut", state="running", evaluated=False))
+    words = Page(written(tmp_path).page).words
+    assert "failed: loss is NaN at step 900" in words
+    assert "not ranked: failed" in words and "not ranked: interrupted" in words
+
+
+def test_runs_of_different_markets_are_told_apart(tmp_path: Path) -> None:
+    some_runs(tmp_path)
+    write_everything(tmp_path, MadeUpRun("env_other", data=SYNTHETIC_DATA))
+    page = Page(written(tmp_path).page)
+    assert "1. market making on btcusdt_1m.csv, profile day" in page.words
+    assert "2. market making on synthetic market, profile day" in page.words
+
+
+def test_every_fill_of_the_written_episodes_is_in_the_runs_table(report: ReportResult) -> None:
+    page = report.run_pages[0]
+    files = list((page.parent / "evaluation").glob("*_episode_*.csv"))
+    fills = 0
+    for path in files:
+        header, *lines = path.read_text().splitlines()
+        places = [header.split(",").index(f"{side}_filled") for side in ("bid", "ask")]
+        fills += sum(float(line.split(",")[at]) > 0.0 for line in lines for at in places)
+    assert len(files) == 9 and fills > 100
+    assert f"{fills} fills of the episodes above" in Page(page).words
+    assert (
+        page.read_text().count("<td>bought</td>") + page.read_text().count("<td>sold</td>") == fills
+    )
+
+
+def test_a_hundred_runs_stay_far_below_ten_megabytes(report: ReportResult) -> None:
+    """What a run adds is bounded: curves are thinned to the pixels of a chart."""
+    fixed = 60_000
+    assert (report.page.stat().st_size - fixed) / 6 < 9 * MEGABYTE / 100
+
+
+def test_an_unknown_column_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
+    some_runs(tmp_path)
+    with pytest.raises(UserError, match=r"--sort_by: found 'valid_sharp'.*valid_sharpe"):
+        written(tmp_path, sort_by="valid_sharp")
+    assert not list(tmp_path.rglob("report.html"))
+
+
+def test_ranked_by_what_was_asked_for(tmp_path: Path) -> None:
+    assert (
+        "Runs by valid Sharpe, largest first"
+        in Page(written(some_runs(tmp_path), sort_by="valid_sharpe").page).words
+    )
+
+
+def test_the_script_says_where_the_page_is_and_what_is_wrong(tmp_path: Path) -> None:
+    def run(runs_dir: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(SCRIPT), "--runs_dir", str(runs_dir)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    done = run(some_runs(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path / 'runs' / 'report.html'}: 6 runs, ")
+    failed = run(tmp_path / "no_runs")
+    assert failed.returncode == 2 and failed.stderr.startswith("error: ")
+    assert failed.stderr.count("\n") == 1
