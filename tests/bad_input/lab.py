@@ -141,11 +141,8 @@ def _command(name: str) -> Callable[[list[str]], int]:
         "analyze": "analyze_experiments",
         "calibrate": "calibrate_fills",
         "fetch": "fetch_candles",
-<<<<<<< HEAD
         "replay": "replay_l2",
-=======
         "report": "write_report",
->>>>>>> d3198ec (Report: fill models in words and what flatters in them; bad input; CI fetches a browser where it can)
     }
     if name in scripts:
         main: Callable[[list[str]], int] = _script(scripts[name]).main

@@ -89,10 +89,13 @@ def test_links_within_a_page_lead_somewhere_and_anchors_are_unique(report: Repor
 
 def test_the_first_words_are_the_verdict_and_what_it_rests_on(report: ReportResult) -> None:
     words = Page(report.page).words.partition("Each run by itself")[0]
-    assert "2 of 2 configs beat the best baseline on the test segment" in words
-    assert "Better than the best baseline (fixed symmetric)." in words
-    assert "+2.00 [2.00, 2.00]" in words and "over episodes [0.5, 3.5]" in words
-    assert "chooses among 6 runs of 2 configs, after 50 tuning trials" in words
+    assert "2 of 2 configs beat every baseline on the test segment" in words
+    assert "Better than every baseline, also the best (fixed symmetric)." in words
+    assert re.search(
+        r"\+2\.\d+ \[\d\.\d+, \d\.\d+\]over seeds and days together; p .* corrected", words
+    )
+    assert "25 tuning trials and 6 training runs of 2 variants ever started" in words
+    assert "deflated Sharpe" in words and "Probability of backtest overfitting: " in words
     assert "real candles from a file (btcusdt_1m.csv" in words
     assert "2026-09-01 00:00 to 2026-10-01 00:00 UTC, 43,200 bars of 1 min" in words
     assert "test 2026-09-26 13:00 to 2026-10-01 00:00" in words
@@ -103,8 +106,8 @@ def test_a_config_that_proves_nothing_is_said_to(tmp_path: Path) -> None:
     write_everything(tmp_path, MadeUpRun(difference=(2.0, -1.0, 5.0), test=(1.0, -3.0, 5.0)))
     words = Page(written(tmp_path).page).words
     assert "None of 1 config is shown to beat the best baseline" in words
-    assert "Can't be told apart from the best baseline (fixed symmetric)." in words
-    assert "Only 1 seed: another may have learned something else." in words
+    assert "No telling whether it beats the best baseline (fixed symmetric)." in words
+    assert "A single seed, another may differ." in words
     assert "Earned more on test: fixed symmetric, Avellaneda Stoikov" in words
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from makerlab.files import write_text
-from makerlab.report.by_config import Standing, config_summaries
+from makerlab.report.behind import behind_all
+from makerlab.report.by_config import Standing, standings_of
 from makerlab.report.html.artefacts import Shelf
 from makerlab.report.html.page import BASELINE_METRICS, report_page
 from makerlab.report.html.run_page import run_page
@@ -43,7 +44,7 @@ def write_report(runs_dir: Path, *, sort_by: str | None, report: Report) -> Repo
     shelf = Shelf(runs_dir)
     sources = Sources(shelf, Studies(shelf), descriptions())
     groups = ranking_groups(records, sort_by=column)
-    standings = [(group, config_summaries(group)) for group in groups]
+    standings = standings_of(groups, behind_all(runs_dir, records))
     pages = tuple(_write_run_pages(standings, sources))
     page = runs_dir / REPORT
     write_text(page, report_page(standings, records, sources))
@@ -52,10 +53,10 @@ def write_report(runs_dir: Path, *, sort_by: str | None, report: Report) -> Repo
 
 
 def _write_run_pages(standings: Sequence[Standing], sources: Sources) -> Iterator[Path]:
-    for group, _ in standings:
-        for record, why_not in _members(group):
+    for standing in standings:
+        for record, why_not in _members(standing[0]):
             page = sources.shelf.run(record).page
-            write_text(page, run_page(group, record, why_not, sources))
+            write_text(page, run_page(standing, record, why_not, sources))
             yield page
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from makerlab.report.by_config import Standing
 from makerlab.report.html.artefacts import Shelf
+from makerlab.report.html.believing import evidence_table, overfitting_sentence
 from makerlab.report.html.costs import PARTS, costs_section
 from makerlab.report.html.curves import curves_section
+from makerlab.report.html.facts import Fact, facts
 from makerlab.report.html.fills import MARKOUT_BARS, fills_section
 from makerlab.report.html.learning import learning_section
 from makerlab.report.html.parameters import parameters_section
@@ -17,14 +19,12 @@ from makerlab.report.html.render import render
 from makerlab.report.html.sources import Sources
 from makerlab.report.html.studies import studies_section
 from makerlab.report.html.verdicts import (
-    Fact,
     VerdictRow,
     choosing,
-    facts,
     headline,
     verdict_rows,
 )
-from makerlab.report.html.view import Section, Subject
+from makerlab.report.html.view import Section, Subject, Table
 from makerlab.report.ranking import RankingGroup, notes_of
 from makerlab.report.records import RunRecord, why_not_ranked
 from makerlab.report.stored import HEADLINE
@@ -52,6 +52,8 @@ class GroupView:
     headline: str
     choosing: str
     facts: tuple[Fact, ...]
+    evidence: Table | None
+    overfitting: str
     rows: tuple[VerdictRow, ...]
     notes: tuple[str, ...]
     table: RunsTable
@@ -88,7 +90,9 @@ def _group(number: int, standing: Standing, sources: Sources) -> GroupView:
         title=title_of(group),
         headline=headline(configs),
         choosing=choosing(configs),
-        facts=tuple(facts(standing, shelf)),
+        facts=tuple(facts(group, group.records or _all(group), shelf)),
+        evidence=evidence_table([(config.label, config.evidence) for config in configs]),
+        overfitting=overfitting_sentence(configs),
         rows=tuple(verdict_rows(configs)),
         notes=tuple(f"{note[:1].upper()}{note[1:]}." for note in notes_of(group)),
         table=runs_table(standing),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from makerlab.report.html.artefacts import Shelf
+from makerlab.report.html.facts import day
 from makerlab.report.html.numbers import NOTHING, plain, whole
-from makerlab.report.html.verdicts import day
 from makerlab.report.records import RunRecord
 
 _HASH = 12

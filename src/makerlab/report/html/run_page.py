@@ -1,12 +1,15 @@
 """One run's page: everything about it, down to each quote and fill."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from makerlab.report.by_config import ConfigSummary
+from makerlab.report.by_config import ConfigSummary, Standing
+from makerlab.report.evidence import NO_EVIDENCE
 from makerlab.report.html.artefacts import Shelf
+from makerlab.report.html.believing import evidence_table
 from makerlab.report.html.costs import costs_section
 from makerlab.report.html.curves import curves_section
+from makerlab.report.html.facts import facts
 from makerlab.report.html.fills import fills_section
 from makerlab.report.html.learning import learning_section
 from makerlab.report.html.numbers import NOTHING, unit_of, with_interval, words
@@ -17,19 +20,19 @@ from makerlab.report.html.quotes import quotes_of
 from makerlab.report.html.render import embedded_json, render
 from makerlab.report.html.sources import Sources
 from makerlab.report.html.studies import studies_section
-from makerlab.report.html.verdicts import facts, verdict_rows
+from makerlab.report.html.verdicts import verdict_rows
 from makerlab.report.html.view import Subject, Table
-from makerlab.report.ranking import RankingGroup
-from makerlab.report.records import RunRecord
-from makerlab.report.verdict import verdict_on
+from makerlab.report.records import DIFFERENCE, RunRecord
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
 
 SEGMENTS = ("train", "valid", "test")
 
 
-def run_page(group: RankingGroup, record: RunRecord, why_not: str, sources: Sources) -> str:
+def run_page(standing: Standing, record: RunRecord, why_not: str, sources: Sources) -> str:
     """Return a run's page as HTML text; `why_not` says why it is in no ranking, if it is not."""
+    group, configs = standing
     subject = Subject(record.name, (record,))
+    config = next((each for each in configs if record in each.runs), None)
     shelf, describe = sources.shelf, sources.describe
     quotes = quotes_of(record, shelf)
     return render(
@@ -39,8 +42,11 @@ def run_page(group: RankingGroup, record: RunRecord, why_not: str, sources: Sour
         title=title_of(group),
         synthetic=group.synthetic,
         why_not=why_not,
-        facts=facts((group, [_alone(record)]), shelf),
-        row=verdict_rows([_alone(record)])[0],
+        facts=facts(group, [record], shelf),
+        row=None if config is None else verdict_rows([config])[0],
+        difference=with_interval(record.estimate(f"test_{DIFFERENCE}"), signed=True),
+        against=_best_baseline(record),
+        evidence=_evidence(configs, record),
         metrics=_metrics(record, shelf, describe),
         quotes=quotes,
         episodes=embedded_json(quotes.episodes),
@@ -57,18 +63,14 @@ def run_page(group: RankingGroup, record: RunRecord, why_not: str, sources: Sour
     )
 
 
-def _alone(record: RunRecord) -> ConfigSummary:
-    """Return a config's summary as if this were its only run."""
-    judged = [] if record.metrics is None else [record.metrics.test]
-    return ConfigSummary(
-        label=record.config_name,
-        algo=record.algo,
-        config_name=record.config_name,
-        variant=record.variant or "",
-        runs=(record,),
-        left_out=0,
-        verdict=verdict_on(judged),
-    )
+def _best_baseline(record: RunRecord) -> str:
+    name = None if record.metrics is None else record.metrics.test.best_baseline
+    return words(name or NOTHING)
+
+
+def _evidence(configs: Sequence[ConfigSummary], record: RunRecord) -> Table | None:
+    known = configs[0].group.runs.get(record.path, NO_EVIDENCE) if configs else NO_EVIDENCE
+    return evidence_table([(record.name, known)], first="run")
 
 
 def _metrics(record: RunRecord, shelf: Shelf, describe: Describe) -> Table | None:
