@@ -32,6 +32,7 @@ FLOW: tuple[tuple[str, ...], ...] = (
     ("tuning",),
     ("report",),
     ("stages",),
+    ("audit",),
     ("matrix",),
     ("commands",),
     # What the package offers to notebooks; imported when asked for, see the last test.

@@ -73,6 +73,7 @@ def test_the_document_has_every_case_and_no_other() -> None:
         "tune_mm_sac.py",
         "scripts/evaluate_policy.py",
         "scripts/analyze_experiments.py",
+        "scripts/audit.py",
         "scripts/fetch_candles.py",
         "scripts/calibrate_fills.py",
         "scripts/replay_l2.py",

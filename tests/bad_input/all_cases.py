@@ -1,5 +1,6 @@
 """Every case of bad input, in the order of docs/errors.md."""
 
+from tests.bad_input.audit_cases import AUDITS
 from tests.bad_input.capture_cases import CALIBRATIONS, REPLAYS
 from tests.bad_input.case import Case
 from tests.bad_input.config_cases import CONFIGS, FLAGS
@@ -24,6 +25,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Studies": STUDIES,
     "Model files": MODELS,
     "Analyses": ANALYSES,
+    "Audits": AUDITS,
     "Matrices": MATRICES,
     "Paths": PATHS,
     "Full and read-only disks": DISKS,

@@ -139,6 +139,7 @@ def debris(folder: Path) -> list[str]:
 def _command(name: str) -> Callable[[list[str]], int]:
     scripts = {
         "analyze": "analyze_experiments",
+        "audit": "audit",
         "calibrate": "calibrate_fills",
         "fetch": "fetch_candles",
         "replay": "replay_l2",

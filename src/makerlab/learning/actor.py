@@ -52,6 +52,11 @@ class LearnedPolicy:
         """Numbers of an action."""
         return int(self._mean[0].shape[0])
 
+    @property
+    def hidden_sizes(self) -> list[int]:
+        """Units of each hidden layer."""
+        return [int(weight.shape[0]) for weight, _ in self._layers]
+
     def act(self, observation: Observations) -> Actions:
         """Return tanh of the mean, or of a sample when not deterministic."""
         device = self._mean[0].device

@@ -1,0 +1,93 @@
+"""Training and tuning kept to their segments: ranges, hashes, and whose environment was tuned."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from makerlab.audit.findings import Evidence
+from makerlab.audit.subject import AuditedRun
+from makerlab.data.split import SEGMENT_NAMES, SegmentName
+from makerlab.errors import UserError
+
+_IN_ORDER: tuple[tuple[SegmentName, SegmentName], ...] = (
+    ("train", "valid"),
+    ("valid", "test"),
+    ("train", "test"),
+)
+
+
+def segments_are_apart(run: AuditedRun) -> Evidence:
+    """Check the recorded segments: disjoint, an embargo apart, as config and data give them."""
+    evidence = Evidence()
+    recorded = run.manifest.get("split")
+    if not isinstance(recorded, dict):
+        raise UserError(f"{run.directory.manifest}: damaged, 'split' is {recorded!r}")
+    ranges = {name: _range(recorded, name) for name in SEGMENT_NAMES}
+    embargo = datetime.timedelta(
+        milliseconds=run.config.data_split.embargo_bars * run.candles.bar_ms
+    )
+    for earlier, later in _IN_ORDER:
+        gap = ranges[later][0] - ranges[earlier][1]
+        if gap < datetime.timedelta(0):
+            evidence.fault(
+                f"the {earlier} segment ends {ranges[earlier][1]:%Y-%m-%d %H:%M}, after the "
+                f"{later} segment starts, {ranges[later][0]:%Y-%m-%d %H:%M}: they overlap"
+            )
+        elif gap < embargo:
+            evidence.fault(f"between {earlier} and {later} lie {gap}, the embargo is {embargo}")
+    for name in SEGMENT_NAMES:
+        expected = run.markets.split_record[name]
+        evidence.equal(recorded.get(name), expected, what=f"split.{name} of the manifest")
+    evidence.fact(f"three segments at least {embargo} apart, as config and data give them")
+    return evidence
+
+
+def all_stages_had_the_same_data(run: AuditedRun) -> Evidence:
+    """Hash the data again and compare with what training, tuning and judging recorded.
+
+    The environment's key covers data, segments and market: parameters tuned under the run's own
+    were tuned on its training and judged on its validation segment, and on no other bars.
+    """
+    evidence = Evidence()
+    found = run.candles.source.sha256
+    evidence.equal(
+        (run.manifest.get("data") or {}).get("sha256"), found, what="manifest data.sha256"
+    )
+    if run.directory.evaluation.metrics.is_file():
+        evidence.equal(run.metrics.get("data_sha256"), found, what="metrics.json data_sha256")
+        evidence.equal(
+            run.metrics.get("environment_key"),
+            run.manifest.get("environment_key"),
+            what="metrics.json environment_key",
+        )
+    _check_tuning(run, found, evidence)
+    evidence.fact(f"data sha256 {found[:12]} everywhere")
+    return evidence
+
+
+def _check_tuning(run: AuditedRun, sha256: str, evidence: Evidence) -> None:
+    tuned = run.manifest.get("tuned_params")
+    if tuned is None:
+        evidence.fact("nothing was tuned")
+        return
+    source = Path(str(tuned.get("source")))
+    best = json.loads(source.read_bytes()) if source.is_file() else {}
+    if (best.get("study"), best.get("trial")) != (tuned.get("study"), tuned.get("trial")):
+        evidence.fact("the tuned parameters' own file is gone or of another trial by now")
+        return
+    evidence.equal(best.get("data_sha256"), sha256, what=f"{source.name} data_sha256")
+    evidence.equal(
+        best.get("environment_key"),
+        run.manifest.get("environment_key"),
+        what=f"{source.name} environment_key",
+    )
+
+
+def _range(split: dict[str, Any], name: str) -> tuple[datetime.datetime, datetime.datetime]:
+    part: Any = split.get(name)
+    try:
+        start, end = (datetime.datetime.fromisoformat(part[key]) for key in ("start", "end"))
+    except (TypeError, KeyError, ValueError):
+        raise UserError(f"manifest.json: damaged, split.{name} is {part!r}") from None
+    return start, end

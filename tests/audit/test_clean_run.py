@@ -1,0 +1,72 @@
+"""A run that nobody touched passes every check, and the audit leaves it as it was."""
+
+import json
+from pathlib import Path
+
+from tests.audit.lab import METRICS, RUN, analyze, audit, copy_of, edit_json, faults, make_run
+from tests.bad_input.lab import run_command
+
+from makerlab.audit.checks import CHECKS
+from makerlab.market.episodes import OBSERVATION_NAMES
+from makerlab.market.features import FEATURE_NAMES
+
+
+def test_it_passes_every_check(clean: Path) -> None:
+    found = audit(clean)
+    assert {name: f.evidence for name, f in found.items() if f.outcome != "passed"} == {}
+    assert list(found) == list(CHECKS)
+    assert str(len(FEATURE_NAMES)) in found["look-ahead: features"].evidence[0]
+    assert len(OBSERVATION_NAMES) > len(FEATURE_NAMES)
+
+
+def test_the_command_shows_a_table_changes_nothing_and_exits_with_0(clean: Path) -> None:
+    outcome = run_command(clean, "audit", (str(RUN),))
+    assert outcome.code == 0 and outcome.err == ""
+    assert (outcome.lost, outcome.added) == ([], [])
+    rows = [line for line in outcome.out.splitlines() if "passed" in line]
+    assert len(rows) == len(CHECKS) + 1
+    assert f"1 audited: {len(CHECKS)} passed, 0 failed, 0 skipped" in outcome.out
+
+
+def test_a_failed_check_is_exit_code_1_and_one_json_object(clean: Path, tmp_path: Path) -> None:
+    folder = copy_of(clean, tmp_path / "harmed")
+    edit_json(folder / METRICS, lambda content: content["test"]["fees"].update(value=-1.0))
+    outcome = run_command(folder, "audit", ("--json",))
+    record = json.loads(outcome.out)
+    assert outcome.code == 1 and outcome.err == ""
+    assert record["counts"]["failed"] == 3
+    (findings,) = record["audited"].values()
+    failed = {f["check"]: f["evidence"] for f in findings if f["outcome"] == "failed"}
+    assert "test.fees is -1.0" in failed["accounts: metrics"][0]
+
+
+def test_what_is_damaged_is_a_finding_and_stops_no_other_check(clean: Path, tmp_path: Path) -> None:
+    folder = copy_of(clean, tmp_path / "harmed")
+    (folder / METRICS).write_text("{")
+    found = faults(folder)
+    assert "damaged, not JSON" in found["metrics: evaluated again"]
+    assert "look-ahead: features" not in found and "config: manifest" not in found
+
+
+def test_what_a_run_does_not_have_is_skipped_with_a_reason(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "--params_path", "none")
+    for path in (tmp_path / run / "evaluation").iterdir():
+        path.unlink()
+    found = audit(tmp_path, run)
+    skipped = {name: f.evidence[0] for name, f in found.items() if f.outcome == "skipped"}
+    assert skipped.pop("config: tuned parameters") == "nothing was tuned"
+    assert "no runs_summary.csv" in skipped.pop("metrics: summary")
+    rows = {name: skipped.pop(name) for name in list(skipped) if name.startswith("accounts")}
+    assert len(rows) == 3 and all("no episodes were stored" in why for why in rows.values())
+    assert len(skipped) == 3 and all("not evaluated yet" in why for why in skipped.values())
+    assert [name for name, f in found.items() if f.outcome == "failed"] == []
+
+
+def test_a_later_evaluation_than_the_summary_is_not_held_against_it(
+    clean: Path, tmp_path: Path
+) -> None:
+    folder = copy_of(clean, tmp_path / "again")
+    make_run(folder, "--params_path", "none", second=1)
+    analyze(folder)
+    outcome = run_command(folder, "audit", ())
+    assert outcome.code == 0 and "2 audited" in outcome.out
