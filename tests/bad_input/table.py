@@ -38,7 +38,7 @@ Exit codes of every command:
 | code | means |
 |---|---|
 | 0 | done; what was odd on the way is a line that begins with `warning:` |
-| 1 | work that was well asked for failed: a training diverged, part of a matrix could not be done, a check of an audit found a fault |
+| 1 | work that was well asked for failed: a training diverged, an audit found a fault |
 | 2 | bad input: one line, `error: ...` |
 | 130, 143 | stopped by Ctrl-C or SIGTERM, after a checkpoint; the same command continues |
 
