@@ -116,8 +116,8 @@ def doctored_kernel(replacements: Mapping[str, str]) -> ModuleType:
     return module
 
 
-SAME_BAR = {"fills(prices, parameters, bar, bid": "fills(prices, parameters, bar - 1, bid"}
-FEE_SIGN = {"fees = parameters.fee_rate * turnover": "fees = -parameters.fee_rate * turnover"}
+SAME_BAR = {"parameters, bar, quoted_bid": "parameters, bar - 1, quoted_bid"}
+FEE_SIGN = {"fees = parameters.fee_rate *": "fees = -parameters.fee_rate *"}
 
 
 def numbers(rows: list[dict[str, str]], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from tests.audit.lab import METRICS, RUN, analyze, audit, copy_of, edit_json, faults, make_run
 from tests.bad_input.lab import run_command
 
@@ -70,3 +71,23 @@ def test_a_later_evaluation_than_the_summary_is_not_held_against_it(
     analyze(folder)
     outcome = run_command(folder, "audit", ())
     assert outcome.code == 0 and "2 audited" in outcome.out
+
+
+FILL_MODELS = [
+    "fill.rule=touch fill.both_touched=both fill.latency_bars=2",
+    "fill.post_only=false fill.both_touched=path beta=2 base_spread_bps=2 allow_no_quote=true",
+    "fill.rule=calibrated_intensity fill.bid_intensity=0.05 fill.bid_decay=0.3 "
+    "fill.ask_intensity=0.05 fill.ask_decay=0.3 fill.liquidate_at_end=false",
+]
+
+
+@pytest.mark.parametrize("settings", FILL_MODELS, ids=lambda text: text.split()[0])
+def test_runs_under_other_fill_models_pass(settings: str, tmp_path: Path) -> None:
+    flags = [word for setting in settings.split() for word in ("--set", f"env.{setting}")]
+    run = make_run(tmp_path, "--params_path", "none", *flags)
+    found = audit(tmp_path, run)
+    assert [f for f in found.values() if f.outcome == "failed"] == []
+    skipped = {name for name, finding in found.items() if finding.outcome == "skipped"}
+    by_chance = {"look-ahead: same bar"} if "intensity" in settings else set()
+    assert skipped == {"config: tuned parameters", "metrics: summary"} | by_chance
+    assert not found["accounts: fills"].evidence[0].startswith("0 ")

@@ -68,9 +68,7 @@ def test_a_kernel_that_fills_in_the_bar_of_the_decision_is_caught(
 ) -> None:
     monkeypatch.setattr(episodes, "kernel", doctored_kernel(SAME_BAR))
     found = faults(clean)
-    assert (
-        "quotes decided at the close of the wild bar were filled" in found["look-ahead: same bar"]
-    )
+    assert "filled in step 1, by a bar without any range" in found["look-ahead: same bar"]
     assert "metrics: evaluated again" in found
 
 

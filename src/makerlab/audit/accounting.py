@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from makerlab.audit.findings import Evidence, Skip, close
+from makerlab.audit.stored_fills import taken_at_the_open
 from makerlab.audit.subject import AuditedRun, EpisodeRows, Floats
 from makerlab.config import EnvSettings
 from makerlab.data.split import SEGMENT_NAMES
@@ -23,7 +24,7 @@ def accounts_balance(run: AuditedRun) -> Evidence:
     """Check cash, inventory, fees and equity row by row, and the position limit."""
     evidence = Evidence()
     for episode in run.episodes:
-        _check_rows(episode, run.config.env, evidence)
+        _check_rows(run, episode, evidence)
     rows = sum(len(episode) for episode in run.episodes)
     evidence.fact(f"{rows} rows of {len(run.episodes)} stored episodes balance")
     return evidence
@@ -51,7 +52,8 @@ def rows_add_up_to_metrics(run: AuditedRun) -> Evidence:
     return evidence
 
 
-def _check_rows(rows: EpisodeRows, env: EnvSettings, evidence: Evidence) -> None:
+def _check_rows(run: AuditedRun, rows: EpisodeRows, evidence: Evidence) -> None:
+    env = run.config.env
     mid, bought, sold = rows["mid"], rows["bid_filled"], rows["ask_filled"]
     flattened = rows["liquidated"]
     bid_paid, ask_paid = _paid(rows["bid"], bought), _paid(rows["ask"], sold)
@@ -60,7 +62,9 @@ def _check_rows(rows: EpisodeRows, env: EnvSettings, evidence: Evidence) -> None
     held_before = np.concatenate([[0.0], rows["inventory"][:-1]])
     flattening = np.abs(flattened) * mid
     slippage = env.fill.liquidation_half_spread_bps / 1e4 * flattening
-    fees = env.fee_rate * (bid_paid + ask_paid) + env.taker_fee_rate * flattening
+    taken = np.where(taken_at_the_open(run, rows, "bid"), bid_paid, 0.0)
+    taken += np.where(taken_at_the_open(run, rows, "ask"), ask_paid, 0.0)
+    fees = env.fee_rate * (bid_paid + ask_paid - taken) + env.taker_fee_rate * (taken + flattening)
     profit = rows["spread_captured"] + rows["inventory_profit"] - rows["fees"]
     money = _TOLERANCE * (env.initial_cash + env.max_inventory * float(np.max(mid)))
     units = _TOLERANCE * env.max_inventory
@@ -85,7 +89,7 @@ def _check_rows(rows: EpisodeRows, env: EnvSettings, evidence: Evidence) -> None
             ask_paid - bid_paid - fees - flattened * mid - slippage,
             money,
         ),
-        "fees = maker rate * notional at the quotes + taker rate * notional flattened": (
+        "fees = maker rate * notional at the quotes + taker rate * notional taken or flattened": (
             rows["fees"],
             fees,
             money,

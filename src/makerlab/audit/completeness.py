@@ -33,9 +33,8 @@ def baselines_and_intervals_are_there(run: AuditedRun) -> Evidence:
 def assumptions_and_trials_are_there(run: AuditedRun) -> Evidence:
     """Check the fill card against the config, and that the number of trials is told."""
     evidence = Evidence()
-    card = fill_model_card(run.config.env)
     for name, content in (("manifest.json", run.manifest), ("metrics.json", run.metrics)):
-        evidence.equal(content.get("fill_model"), card, what=f"{name}: fill_model")
+        _check_card(run, name, content.get("fill_model") or {}, evidence)
     confidence = run.metrics.get("confidence")
     if not isinstance(confidence, float) or not 0.5 < confidence < 1.0:
         evidence.fault(f"metrics.json: confidence is {confidence!r}, intervals mean nothing")
@@ -48,6 +47,15 @@ def assumptions_and_trials_are_there(run: AuditedRun) -> Evidence:
         evidence.fault(f"manifest.json: tuned_params.n_trials is {trials!r}")
     evidence.fact(f"fill card of the config in force, {trials} trials behind the choice")
     return evidence
+
+
+def _check_card(run: AuditedRun, name: str, card: dict[str, Any], evidence: Evidence) -> None:
+    env = run.written_config["env"]
+    expected = {"fee_rate": env["fee_rate"], "taker_fee_rate": env["taker_fee_rate"], **env["fill"]}
+    if run.config.to_dict() == run.written_config:
+        expected = fill_model_card(run.config.env)
+    for key, value in expected.items():
+        evidence.equal(card.get(key), value, what=f"{name}: fill_model.{key}")
 
 
 def _sections(stored: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

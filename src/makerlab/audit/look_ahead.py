@@ -146,7 +146,9 @@ def _compare_play(
     decided = cut.bar - cut.start
     seen = [np.concatenate(recorder.seen)[: decided + 1] for recorder in recorders]
     happened = [_columns(one, _HAPPENED, decided) for one in played]
-    quoted = [_columns(one, _DECIDED, decided + 1) for one in played]
+    # A quote that may take shows the price at which the next open executed it.
+    known = decided + 1 if markets[0].settings.fill.post_only else decided
+    quoted = [_columns(one, _DECIDED, known) for one in played]
     changes = [
         (*place, names)
         for names, (one, other) in (
