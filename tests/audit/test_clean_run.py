@@ -91,3 +91,21 @@ def test_runs_under_other_fill_models_pass(settings: str, tmp_path: Path) -> Non
     by_chance = {"look-ahead: same bar"} if "intensity" in settings else set()
     assert skipped == {"config: tuned parameters", "metrics: summary"} | by_chance
     assert not found["accounts: fills"].evidence[0].startswith("0 ")
+
+
+def test_a_run_on_a_simulated_market_passes_what_applies_to_it(tmp_path: Path) -> None:
+    config = """\
+env: {market: cartea_jaimungal, episode_length: 20, max_inventory: 5, order_size: 1}
+train: {total_timesteps: 120, net_arch: [8], learning_starts: 20, batch_size: 16,
+  buffer_size: 200, eval_freq: 60}
+tune: {eval_episodes: 3}
+evaluate: {episodes: 6, episode_csvs: 6, bootstrap_samples: 100}
+run: {short_name: tiny}
+"""
+    run = make_run(tmp_path, "--params_path", "none", config=config)
+    found = audit(tmp_path, run)
+    assert [f for f in found.values() if f.outcome == "failed"] == []
+    skipped = {name for name, finding in found.items() if finding.outcome == "skipped"}
+    no_candles = {name for name in found if name.startswith("look-ahead")} | {"accounts: fills"}
+    assert skipped == {"config: tuned parameters", "metrics: summary"} | no_candles
+    assert "360 rows" in found["accounts: rows"].evidence[0]

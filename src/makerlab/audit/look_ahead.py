@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from makerlab.audit.findings import Evidence
-from makerlab.audit.subject import AuditedRun
+from makerlab.audit.subject import AuditedRun, candle_market
 from makerlab.data.candles import Candles
 from makerlab.data.rows import iso
 from makerlab.data.split import SEGMENT_NAMES, SegmentName
 from makerlab.evaluation.rollout import RECORDED, Trajectories, evaluation_starts, rollout
-from makerlab.market.episodes import OBSERVATION_NAMES, Market, Observations
+from makerlab.market.base import Observations
+from makerlab.market.episodes import OBSERVATION_NAMES, CandleMarket
 from makerlab.market.features import FEATURE_NAMES
 from makerlab.market.markets import Markets, cut_markets
 from makerlab.policies import Policy, baseline_policies
@@ -35,7 +36,7 @@ class Cut:
     start: int
     bar: int
 
-    def in_file(self, market: Market) -> int:
+    def in_file(self, market: CandleMarket) -> int:
         """Return the bar's index in the whole file."""
         return market.segment.start + self.bar
 
@@ -43,12 +44,15 @@ class Cut:
 def features_see_no_future(run: AuditedRun) -> Evidence:
     """Change all bars after a cut: no feature of any segment may change at or before it."""
     evidence = Evidence()
+    candles = run.candles
     cuts = list(_cuts(run.markets))
     for number, cut in enumerate(cuts):
-        last = cut.in_file(run.markets[cut.segment])
-        changed = cut_markets(another_future(run.candles, after=last, seed=number), run.config)
+        last = cut.in_file(candle_market(run.markets, cut.segment))
+        changed = cut_markets(another_future(candles, after=last, seed=number), run.config)
         for segment in SEGMENT_NAMES:
-            _compare_features(run.markets[segment], changed[segment], last, evidence)
+            _compare_features(
+                candle_market(run.markets, segment), candle_market(changed, segment), last, evidence
+            )
     evidence.fact(f"{len(FEATURE_NAMES)} features the same before {len(cuts)} changed futures")
     return evidence
 
@@ -59,17 +63,21 @@ def episodes_see_no_future(run: AuditedRun) -> Evidence:
     Played by the learned policy and by every baseline, through the same kernel as any result.
     """
     evidence = Evidence()
+    candles = run.candles
     cuts = list(_cuts(run.markets))
     learned = run.policy(run.directory.best_model)
     for number, cut in enumerate(cuts):
-        last = cut.in_file(run.markets[cut.segment])
-        changed = cut_markets(another_future(run.candles, after=last, seed=number), run.config)
+        last = cut.in_file(candle_market(run.markets, cut.segment))
+        changed = cut_markets(another_future(candles, after=last, seed=number), run.config)
         # A cut within the training segment changes what baselines are fitted on, rightly.
         fitted_on = run.markets if cut.segment == "train" else changed
         before = _policies(learned, run.markets, seed=run.config.evaluate.seed)
         after = _policies(learned, fitted_on, seed=run.config.evaluate.seed)
         for name in before:
-            markets = (run.markets[cut.segment], changed[cut.segment])
+            markets = (
+                candle_market(run.markets, cut.segment),
+                candle_market(changed, cut.segment),
+            )
             _compare_play(name, cut, markets, (before[name], after[name]), evidence)
     evidence.fact(
         f"observations, quotes, fills and money of {len(before)} policies the same before "
@@ -118,7 +126,9 @@ def _policies(learned: Policy, markets: Markets, *, seed: int) -> dict[str, Poli
     return {"the learned policy": learned, **baseline_policies(markets.train, seed=seed)}
 
 
-def _compare_features(before: Market, after: Market, last: int, evidence: Evidence) -> None:
+def _compare_features(
+    before: CandleMarket, after: CandleMarket, last: int, evidence: Evidence
+) -> None:
     kept = max(0, min(len(before.ts_ms), last + 1 - before.segment.start))
     found = _first_change(before.features[:kept], after.features[:kept])
     if found is not None:
@@ -133,7 +143,7 @@ def _compare_features(before: Market, after: Market, last: int, evidence: Eviden
 def _compare_play(
     name: str,
     cut: Cut,
-    markets: tuple[Market, Market],
+    markets: tuple[CandleMarket, CandleMarket],
     policies: tuple[Policy, Policy],
     evidence: Evidence,
 ) -> None:

@@ -39,8 +39,7 @@ def models_are_of_the_config(run: AuditedRun) -> Evidence:
             evidence.equal(written.get(name), expected, what=f"{path.name}: {name}")
         layers = list(run.config.train.net_arch)
         evidence.equal(policy.hidden_sizes, layers, what=f"{path.name}: layers of the weights")
-        actions = 3 if run.config.env.allow_no_quote else 2
-        evidence.equal(policy.action_size, actions, what=f"{path.name}: actions")
+        evidence.equal(policy.action_size, run.workbench.action_size, what=f"{path.name}: actions")
         if expected_steps is not None:
             found = written.get("num_timesteps")
             evidence.equal(found, expected_steps, what=f"{path.name}: steps trained")

@@ -7,10 +7,11 @@ from makerlab.audit.subject import AuditedRun
 from makerlab.data.candles import Candles
 from makerlab.data.split import Segment
 from makerlab.evaluation.rollout import rollout
-from makerlab.market.episodes import Market
+from makerlab.market.episodes import CandleMarket
 from makerlab.market.features import WARM_UP_BARS
 from makerlab.policies import Policy
-from makerlab.policies.baselines import FixedSymmetric, RandomQuotes
+from makerlab.policies.baselines import FixedSymmetric
+from makerlab.policies.simple import RandomQuotes
 
 _CALM_BARS = 12
 
@@ -48,7 +49,7 @@ def quotes_live_in_a_later_bar(run: AuditedRun) -> Evidence:
     return evidence
 
 
-def _market_of_two_wild_bars(run: AuditedRun, *, wild_step: int) -> Market:
+def _market_of_two_wild_bars(run: AuditedRun, *, wild_step: int) -> CandleMarket:
     source = run.candles
     price = float(np.median(source.close))
     length = wild_step + _CALM_BARS
@@ -67,4 +68,4 @@ def _market_of_two_wild_bars(run: AuditedRun, *, wild_step: int) -> Market:
         source=source.source,
     )
     settings = run.config.env.model_copy(update={"episode_length": length})
-    return Market(candles, Segment("test", 0, bars), settings)
+    return CandleMarket(candles, Segment("test", 0, bars), settings)

@@ -16,6 +16,8 @@ _IN_ORDER: tuple[tuple[SegmentName, SegmentName], ...] = (
     ("train", "test"),
 )
 
+_EPISODE = "episode "
+
 
 def segments_are_apart(run: AuditedRun) -> Evidence:
     """Check the recorded segments: disjoint, an embargo apart, as config and data give them."""
@@ -24,22 +26,24 @@ def segments_are_apart(run: AuditedRun) -> Evidence:
     if not isinstance(recorded, dict):
         raise UserError(f"{run.directory.manifest}: damaged, 'split' is {recorded!r}")
     ranges = {name: _range(recorded, name) for name in SEGMENT_NAMES}
-    embargo = datetime.timedelta(
-        milliseconds=run.config.data_split.embargo_bars * run.candles.bar_ms
-    )
+    unit = 1 if run.config.env.simulates else run.candles.bar_ms
     for earlier, later in _IN_ORDER:
-        gap = ranges[later][0] - ranges[earlier][1]
-        if gap < datetime.timedelta(0):
+        gap = (ranges[later][0] - ranges[earlier][1]) / unit
+        if gap < 0:
             evidence.fault(
-                f"the {earlier} segment ends {ranges[earlier][1]:%Y-%m-%d %H:%M}, after the "
-                f"{later} segment starts, {ranges[later][0]:%Y-%m-%d %H:%M}: they overlap"
+                f"the {earlier} segment ends {recorded[earlier]['end']}, after the {later} "
+                f"segment starts, {recorded[later]['start']}: they overlap"
             )
-        elif gap < embargo:
-            evidence.fault(f"between {earlier} and {later} lie {gap}, the embargo is {embargo}")
+        elif gap < run.config.data_split.embargo_bars:
+            evidence.fault(
+                f"between {earlier} and {later} lie {gap:g} bars, the embargo is "
+                f"{run.config.data_split.embargo_bars}"
+            )
     for name in SEGMENT_NAMES:
         expected = run.markets.split_record[name]
         evidence.equal(recorded.get(name), expected, what=f"split.{name} of the manifest")
-    evidence.fact(f"three segments at least {embargo} apart, as config and data give them")
+    embargo = run.config.data_split.embargo_bars
+    evidence.fact(f"three segments at least {embargo} bars apart, as config and data give them")
     return evidence
 
 
@@ -50,7 +54,7 @@ def all_stages_had_the_same_data(run: AuditedRun) -> Evidence:
     were tuned on its training and judged on its validation segment, and on no other bars.
     """
     evidence = Evidence()
-    found = run.candles.source.sha256
+    found = run.markets.source.sha256
     evidence.equal(
         (run.manifest.get("data") or {}).get("sha256"), found, what="manifest data.sha256"
     )
@@ -84,10 +88,17 @@ def _check_tuning(run: AuditedRun, sha256: str, evidence: Evidence) -> None:
     )
 
 
-def _range(split: dict[str, Any], name: str) -> tuple[datetime.datetime, datetime.datetime]:
+def _range(split: dict[str, Any], name: str) -> tuple[int, int]:
+    """Return start and end in milliseconds, or in the numbers of a simulation's episodes."""
     part: Any = split.get(name)
     try:
-        start, end = (datetime.datetime.fromisoformat(part[key]) for key in ("start", "end"))
+        start, end = (_place(part[key]) for key in ("start", "end"))
     except (TypeError, KeyError, ValueError):
         raise UserError(f"manifest.json: damaged, split.{name} is {part!r}") from None
     return start, end
+
+
+def _place(text: str) -> int:
+    if text.startswith(_EPISODE):
+        return int(text.removeprefix(_EPISODE))
+    return int(datetime.datetime.fromisoformat(text).timestamp() * 1000)

@@ -18,7 +18,8 @@ from makerlab.data.candles import Candles
 from makerlab.data.split import SEGMENT_NAMES, SegmentName
 from makerlab.errors import UserError
 from makerlab.learning.actor import LearnedPolicy, load_policy
-from makerlab.market.markets import Markets, config_candles, cut_markets
+from makerlab.market.episodes import CandleMarket
+from makerlab.market.markets import Markets, config_candles, cut_markets, load_markets
 from makerlab.runs.directory import RunDirectory
 from makerlab.runs.manifest import COMPLETE, read_manifest
 from makerlab.tasks import Workbench, open_workbench
@@ -96,6 +97,8 @@ class AuditedRun:
     @functools.cached_property
     def candles(self) -> Candles:
         """All candles of the stored config."""
+        if self.config.env.simulates:
+            raise Skip(f"market {self.config.env.market} is simulated: there are no candles")
         path = Path(self.config.env.csv_path)
         if self.config.env.csv_path != SYNTHETIC and not path.is_file():
             raise Skip(f"the candles are not at {path} (relative paths count from here)")
@@ -104,12 +107,14 @@ class AuditedRun:
     @functools.cached_property
     def markets(self) -> Markets:
         """The segments of the stored config."""
+        if self.config.env.simulates:
+            return load_markets(self.config, synthetic_folder=None)
         return cut_markets(self.candles, self.config)
 
     @functools.cached_property
     def workbench(self) -> Workbench:
         """Where the stored config's policies are judged."""
-        _ = self.candles
+        _ = self.markets
         return open_workbench(self.config, synthetic_folder=None)
 
     def policy(self, model: Path) -> LearnedPolicy:
@@ -118,6 +123,7 @@ class AuditedRun:
             raise Skip(f"{model.name} is missing")
         return load_policy(
             model,
+            observations=self.workbench.observation_size,
             deterministic=self.config.train.deterministic_eval,
             seed=self.config.evaluate.seed,
         )
@@ -141,6 +147,14 @@ class AuditedRun:
         """The candles' index of a bar by its open time as episode files write it."""
         stamps = self.candles.ts_ms.astype("datetime64[ms]").astype(str)
         return {f"{stamp}Z": bar for bar, stamp in enumerate(stamps)}
+
+
+def candle_market(markets: Markets, segment: SegmentName) -> CandleMarket:
+    """Return a segment's market, which must be one of candles."""
+    market = markets[segment]
+    if not isinstance(market, CandleMarket):
+        raise TypeError(f"expected a market of candles, found a {type(market).__name__}")
+    return market
 
 
 def read_json(path: Path) -> dict[str, Any]:

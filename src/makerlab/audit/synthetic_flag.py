@@ -21,7 +21,7 @@ _MARKET_NAME = re.compile(
 
 
 def synthetic_data_say_so(run: AuditedRun) -> Evidence:
-    """Find out from the candles what they are and compare with what every artefact says."""
+    """Find out from the data what they are and compare with what every artefact says."""
     evidence = Evidence()
     kind = _kind(run, evidence)
     said = {"manifest.json": run.manifest.get("data_source")}
@@ -41,13 +41,13 @@ def synthetic_data_say_so(run: AuditedRun) -> Evidence:
         evidence.equal(value, kind, what=f"{name}: data_source")
     if kind == SYNTHETIC:
         _check_name(run, evidence)
-    evidence.fact(f"the candles are of kind '{kind}', and so say {', '.join(said)}")
+    evidence.fact(f"the data are of kind '{kind}', and so say {', '.join(said)}")
     return evidence
 
 
 def _kind(run: AuditedRun, evidence: Evidence) -> str:
-    """Return what the candles are, whatever their file says of itself."""
-    source = run.candles.source
+    """Return what the data are, whatever their file says of itself."""
+    source = run.markets.source
     if source.kind == SYNTHETIC:
         return SYNTHETIC
     if int(run.candles.ts_ms[0]) == START_MS:
