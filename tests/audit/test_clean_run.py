@@ -4,7 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.audit.lab import METRICS, RUN, analyze, audit, copy_of, edit_json, faults, make_run
+from tests.audit.lab import (
+    AUDITED_CONFIG,
+    METRICS,
+    RUN,
+    analyze,
+    audit,
+    copy_of,
+    edit_json,
+    faults,
+    make_run,
+)
 from tests.bad_input.lab import run_command
 
 from makerlab.audit.checks import CHECKS
@@ -109,3 +119,15 @@ run: {short_name: tiny}
     no_candles = {name for name in found if name.startswith("look-ahead")} | {"accounts: fills"}
     assert skipped == {"config: tuned parameters", "metrics: summary"} | no_candles
     assert "360 rows" in found["accounts: rows"].evidence[0]
+
+
+def test_a_fold_of_a_walk_forward_passes(tmp_path: Path) -> None:
+    config = AUDITED_CONFIG + (
+        "data_split: {walk_forward: {folds: 2, train: 0.4, valid: 0.2, test: 0.2, "
+        "purge_bars: 30, embargo_bars: 30}}\n"
+    )
+    run = make_run(tmp_path, "--params_path", "none", "--fold", "1", config=config)
+    found = audit(tmp_path, run)
+    assert [f for f in found.values() if f.outcome == "failed"] == []
+    assert "at least 60 bars apart" in found["segments: ranges"].evidence[0]
+    assert "2 flags" in found["config: flags"].evidence[0]

@@ -15,12 +15,14 @@ from makerlab.tuning.stored import stored_trial
 
 _NAMED_FLAGS = {
     "--seed": "train.seed",
+    "--fold": "data_split.fold",
     "--total_timesteps": "train.total_timesteps",
     "--run_name": "run.short_name",
     "--notes": "run.notes",
     "--profile": "run.profile",
     "--data": "env.csv_path",
 }
+_WHOLE = ("--seed", "--fold", "--total_timesteps")
 _TRAIN_SCRIPT = "train_mm_sac.py"
 
 
@@ -108,7 +110,7 @@ def _flags(words: list[str]) -> Iterator[tuple[str, Any]]:
             yield key, parse_value(value)
         elif name in _NAMED_FLAGS:
             key = _NAMED_FLAGS[name]
-            yield key, int(text) if key.startswith("train.") else text
+            yield key, int(text) if name in _WHOLE else text
 
 
 def _value(config: dict[str, Any], key: str) -> Any:

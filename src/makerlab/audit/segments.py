@@ -7,6 +7,7 @@ from typing import Any
 
 from makerlab.audit.findings import Evidence
 from makerlab.audit.subject import AuditedRun
+from makerlab.config import DataSplitSettings
 from makerlab.data.split import SEGMENT_NAMES, SegmentName
 from makerlab.errors import UserError
 
@@ -27,6 +28,7 @@ def segments_are_apart(run: AuditedRun) -> Evidence:
         raise UserError(f"{run.directory.manifest}: damaged, 'split' is {recorded!r}")
     ranges = {name: _range(recorded, name) for name in SEGMENT_NAMES}
     unit = 1 if run.config.env.simulates else run.candles.bar_ms
+    needed = _bars_between(run.config.data_split)
     for earlier, later in _IN_ORDER:
         gap = (ranges[later][0] - ranges[earlier][1]) / unit
         if gap < 0:
@@ -34,16 +36,14 @@ def segments_are_apart(run: AuditedRun) -> Evidence:
                 f"the {earlier} segment ends {recorded[earlier]['end']}, after the {later} "
                 f"segment starts, {recorded[later]['start']}: they overlap"
             )
-        elif gap < run.config.data_split.embargo_bars:
+        elif gap < needed:
             evidence.fault(
-                f"between {earlier} and {later} lie {gap:g} bars, the embargo is "
-                f"{run.config.data_split.embargo_bars}"
+                f"between {earlier} and {later} lie {gap:g} bars, the config asks for {needed}"
             )
     for name in SEGMENT_NAMES:
         expected = run.markets.split_record[name]
         evidence.equal(recorded.get(name), expected, what=f"split.{name} of the manifest")
-    embargo = run.config.data_split.embargo_bars
-    evidence.fact(f"three segments at least {embargo} bars apart, as config and data give them")
+    evidence.fact(f"three segments at least {needed} bars apart, as config and data give them")
     return evidence
 
 
@@ -86,6 +86,12 @@ def _check_tuning(run: AuditedRun, sha256: str, evidence: Evidence) -> None:
         run.manifest.get("environment_key"),
         what=f"{source.name} environment_key",
     )
+
+
+def _bars_between(settings: DataSplitSettings) -> int:
+    """Return how many bars the config leaves out between two segments."""
+    plan = settings.walk_forward
+    return plan.purge_bars + plan.embargo_bars if plan.folds else settings.embargo_bars
 
 
 def _range(split: dict[str, Any], name: str) -> tuple[int, int]:
