@@ -2,6 +2,12 @@
 
     python benchmarks/bench_learner.py
 
+"float32 x4" is four members of a group in one process, each turn one step of each; its figure
+counts all steps. Beside the speeds stand the arithmetic of an update and the speed of a plain
+matrix product of the same sizes in the same rounds, whose quotient is the speed that no learner
+passes which leaves its products to that library; memory with a full replay store of 200,000; and
+the cost of a turn from 1 to 64 members.
+
 A step is a whole one: action, environment, replay store and one gradient step on a batch of 256.
 All learners take turns in short rounds inside one process with one thread, so that other work on
 the machine slows them alike; medians of the rounds and of the ratios within rounds are reported,
@@ -13,7 +19,10 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
+import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +32,11 @@ import torch
 from machine import machine
 
 from makerlab.config import TrainSettings
+from makerlab.envs import MarketMakingEnv
 from makerlab.envs.market_making import default_market
+from makerlab.learning.fast_networks import can_round
+from makerlab.learning.fast_sac import shape_of
+from makerlab.learning.group import TrainingGroup
 from makerlab.learning.training import Training
 from makerlab.market.base import Market
 
@@ -33,32 +46,94 @@ KINDS: dict[str, dict[str, Any]] = {
     "float32": {"learner": "fast"},
     "bfloat16": {"learner": "fast", "precision": "bfloat16"},
 }
+GROUP = "float32 x4"
 WARM_UP = 300
+BATCH = 256
 RESULTS = Path(__file__).parent / "results" / "learner.json"
 
 
 class Contestant:
-    """One learner in its own environment, already past its warm-up."""
+    """Learners in environments of their own, already past their warm-up."""
 
-    def __init__(self, market: Market, network: tuple[int, ...], kind: dict[str, Any]) -> None:
-        settings = TrainSettings.model_validate(
-            {"net_arch": network, "batch_size": 256, "learning_starts": WARM_UP, **kind}
-        )
-        self._training = Training(market, settings, device="cpu")
+    def __init__(
+        self, market: Market, network: tuple[int, ...], kind: dict[str, Any], members: int = 1
+    ) -> None:
+        self._group = TrainingGroup(members, device="cpu")
+        self._members = [
+            Training(market, settings(network, kind, seed), device="cpu", seats=self._group)
+            for seed in range(members)
+        ]
         for _ in range(WARM_UP + 20):
-            self._training.advance()
+            self.turn()
+
+    def turn(self) -> int:
+        """Take one step with each member; returns how many."""
+        self._group.turn(self._members)
+        return len(self._members)
 
     def round(self, seconds: float) -> tuple[float, float]:
         """Return steps per second of the clock and of the processor."""
         steps = 0
         clock, processor = time.perf_counter(), time.process_time()
         while time.perf_counter() < clock + seconds:
-            self._training.advance()
-            steps += 1
+            steps += self.turn()
         return (
             steps / (time.perf_counter() - clock),
             steps / (time.process_time() - processor),
         )
+
+
+def settings(network: tuple[int, ...], kind: dict[str, Any], seed: int) -> TrainSettings:
+    return TrainSettings.model_validate(
+        {
+            "net_arch": network,
+            "batch_size": BATCH,
+            "learning_starts": WARM_UP,
+            "seed": seed,
+            **kind,
+        }
+    )
+
+
+class Product:
+    """A plain matrix product of the sizes of a hidden layer, as torch's library computes it."""
+
+    def __init__(self, width: int) -> None:
+        self._one, self._other = torch.randn(BATCH, width), torch.randn(width, width)
+        self._result = torch.empty(BATCH, width)
+        self._operations = 2.0 * BATCH * width * width
+
+    def round(self, seconds: float) -> tuple[float, float]:
+        """Return floating-point operations per second of the clock and of the processor."""
+        products = 0
+        clock, processor = time.perf_counter(), time.process_time()
+        while time.perf_counter() < clock + seconds:
+            for _ in range(20):
+                torch.mm(self._one, self._other, out=self._result)
+            products += 20
+        done = products * self._operations
+        return done / (time.perf_counter() - clock), done / (time.process_time() - processor)
+
+
+def operations(market: Market, network: tuple[int, ...]) -> float:
+    """Return the floating-point operations of the matrix products of one update.
+
+    Forwards: the actor at both observations, each critic three times. Backwards to the weights
+    cost what two forwards do, less the first layer's inputs; the actor's way back through the
+    critics goes through one of them in each row, and to no weights.
+    """
+    shape = shape_of(MarketMakingEnv(market), settings(network, {}, 0))
+
+    def forward(sizes: tuple[int, ...]) -> float:
+        return 2.0 * BATCH * sum(inputs * outputs for inputs, outputs in pairwise(sizes))
+
+    def inner(sizes: tuple[int, ...]) -> float:
+        return forward(sizes[1:])
+
+    actor, critic = shape.actor, shape.critic
+    through_one_critic = inner(critic) + 2.0 * BATCH * shape.actions * network[0]
+    actors = 2 * forward(actor) + forward(actor) + inner(actor)
+    return actors + 6 * forward(critic) + 2 * (forward(critic) + inner(critic)) + through_one_critic
 
 
 def main() -> None:
@@ -73,8 +148,13 @@ def main() -> None:
     market = default_market(None, "train", {})
     for network in NETWORKS:
         report["networks"][str(list(network))] = measure(market, network, options)
+    report["worker_megabytes"] = worker_megabytes()
+    print(f"a worker with a full replay store of 200,000: {report['worker_megabytes']:.0f} MB")
+    report["milliseconds_per_member_and_turn"] = members_table(market)
     for measured in ("clock", "processor"):
-        for kind in list(KINDS)[1:]:
+        for kind in [kind for kind in (*KINDS, GROUP) if kind != "sb3"]:
+            if kind not in next(iter(report["networks"].values())):
+                continue
             ratios = [row[kind]["ratio"][measured] for row in report["networks"].values()]
             mean = statistics.geometric_mean(ratios)
             report[f"mean_ratio_{kind}_{measured}"] = round(mean, 2)
@@ -86,12 +166,31 @@ def measure(
     market: Market, network: tuple[int, ...], options: argparse.Namespace
 ) -> dict[str, Any]:
     """Return medians for one network, by learner."""
-    contestants = {name: Contestant(market, network, kind) for name, kind in KINDS.items()}
+    # Without its instructions bfloat16 is float32 by the same code.
+    kinds = {name: kind for name, kind in KINDS.items() if name != "bfloat16" or can_round()}
+    contestants: dict[str, Contestant | Product] = {
+        name: Contestant(market, network, kind) for name, kind in kinds.items()
+    }
+    contestants[GROUP] = Contestant(market, network, KINDS["float32"], members=4)
+    contestants["product"] = Product(network[0])
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     for _ in range(options.rounds):
         for name, contestant in contestants.items():
             rounds[name].append(contestant.round(options.seconds))
     result: dict[str, Any] = {}
+    product = _medians(rounds.pop("product"))
+    work = operations(market, network)
+    limit = {measured: round(speed / work, 1) for measured, speed in product.items()}
+    result["limit"] = {
+        "operations_per_update": work,
+        "product_operations_per_second": product,
+        "updates_per_second": limit,
+    }
+    print(
+        f"{list(network)!s:12} product    {product['processor'] / 1e9:8.1f} GFLOP/s, "
+        f"{work / 1e6:.1f} MFLOP per update: at most {limit['processor']:.0f} updates/s by "
+        "processor time"
+    )
     for name, values in rounds.items():
         result[name] = {
             "steps_per_second": _medians(values),
@@ -108,6 +207,43 @@ def measure(
             f"({speed['processor']:.0f} by processor time), x{ratio['clock']:.2f} "
             f"(x{ratio['processor']:.2f})"
         )
+    return result
+
+
+def worker_megabytes() -> float:
+    """Return the resident memory of a fresh process with one learner and a full replay store."""
+    process = subprocess.run(
+        [sys.executable, "-c", WORKER], capture_output=True, text=True, check=True
+    )
+    return float(process.stdout)
+
+
+WORKER = """
+import numpy as np, psutil
+from makerlab.config import TrainSettings
+from makerlab.envs import MarketMakingEnv
+from makerlab.envs.market_making import default_market
+from makerlab.learning.fast_networks import can_round
+from makerlab.learning.fast_sac import shape_of
+from makerlab.learning.group import TrainingGroup
+from makerlab.learning.training import Training
+training = Training(default_market(None, "train", {}), TrainSettings(), device="cpu")
+for _ in range(600):
+    training.advance()
+training.learner.rows[:] = 1.0
+print(psutil.Process().memory_info().rss / 1e6)
+"""
+
+
+def members_table(market: Market) -> dict[int, float]:
+    """Return milliseconds of processor time per member and turn, for growing groups."""
+    result = {}
+    for members in (1, 4, 16, 64):
+        kind = {"learner": "fast", "buffer_size": 10_000}
+        contestant = Contestant(market, (64, 64), kind, members=members)
+        speeds = [contestant.round(0.5)[1] for _ in range(5)]
+        result[members] = round(1000.0 / statistics.median(speeds), 3)
+        print(f"{members:3} members: {result[members]:.3f} ms per member and turn")
     return result
 
 
