@@ -45,6 +45,8 @@ TRAPS: dict[str, tuple[str, ...]] = {
         "market/test_kernel.py::test_a_static_quoter_loses_the_published_amount_on_real_candles",
         "market/test_episodes.py::test_what_comes_later_changes_nothing_before_it",
         "market/test_episodes.py::test_quotes_are_set_before_the_bar_they_live_in_is_known",
+        "market/test_fill_models.py::"
+        "test_the_bar_that_was_seen_never_fills_the_quotes_decided_at_its_close",
     ),
     "a quote outside the traded range that fills anyway, at its own better price: wider spreads "
     'then "earn" more': (

@@ -79,7 +79,7 @@ CONFIGS = [
     ),
     _config(
         "misspells a fill rule",
-        "'trade_through', 'touch' or 'calibrated_intensity'",
+        "did you mean 'trade_through'?",
         "fee_rate: 0.0001",
         "fill: {rule: trade_trough}",
     ),

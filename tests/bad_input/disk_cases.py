@@ -10,7 +10,8 @@ from tests.bad_input.run_cases import interrupt
 
 CANDLES = "--config tiny.yaml --data candles.csv --params_path none"
 ON_DISK = Path(DISK) / RUN.relative_to("runs")
-_NEW_RUN = (rf"{DISK}/SAC", rf"{DISK}/SAC/<time>_tiny_seed0.*")
+# That a run was begun is remembered, however far it came.
+_NEW_RUN = (rf"{DISK}/SAC", rf"{DISK}/SAC/<time>_tiny_seed0.*", rf"{DISK}/registry.*")
 
 
 def _fill(folder: Path) -> None:
