@@ -56,6 +56,8 @@ TRAPS: dict[str, tuple[str, ...]] = {
     ),
     "fill probability scaled by the config's own spread, so that widening costs nothing": (
         "market/test_kernel.py::test_wider_quotes_never_fill_where_narrower_ones_did_not",
+        "market/test_fill_models.py::"
+        "test_an_intensity_is_measured_in_distance_and_not_in_base_spreads",
     ),
     "both sides filled in one bar as if the path were known; the whole order filled whatever the "
     "volume": (
