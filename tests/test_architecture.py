@@ -147,7 +147,7 @@ def test_there_is_one_kernel() -> None:
     for module in MODULES:
         part = owner(module)
         names = {name for _, name in imports(module)}
-        inner = {"market.kernel.fills", "market.kernel.step", "market.kernel.quotes"}
+        inner = {"market.kernel.fills", "market.kernel.advance", "market.kernel.quotes"}
         assert part == "market" or not names & {*inner, "market.kernel"}, module
 
 

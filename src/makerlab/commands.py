@@ -178,6 +178,11 @@ def evaluate_command(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--episodes", type=int, help=_help("evaluate.episodes"))
     parser.add_argument("--output_dir", type=Path, help="Default: evaluation/ of the run.")
+    parser.add_argument(
+        "--fill_sensitivity",
+        action="store_true",
+        help="Judge under every fill model instead; writes fill_sensitivity.csv, .json and .png.",
+    )
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="Where to compute.")
     _add_set_flag(parser)
     _add_logs_flag(parser)
@@ -204,6 +209,13 @@ def evaluate_command(arguments: list[str] | None = None) -> int:
         device = choose_device(given.device)
         if given.config is not None:
             report(f"warning: judged in the environment of {given.config}, not in the run's own")
+        if given.fill_sensitivity:
+            from makerlab.stages.fill_sensitivity import fill_sensitivity
+
+            fill_sensitivity(
+                run, model=model, config=config, output=output, device=device, report=report
+            )
+            return 0
         evaluate(
             run,
             model=model,

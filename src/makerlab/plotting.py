@@ -5,11 +5,11 @@ same once more, so that a print in black and white can be read.
 """
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -131,6 +131,49 @@ def learning_plot(
         axes.set_ylabel("Validation score")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         legend_outside(axes, handlelength=4.0)
+
+
+class IntervalRow(NamedTuple):
+    """One line of an interval plot: estimates (value, low, high) by series, hollow if marked."""
+
+    label: str
+    marked: bool
+    estimates: Mapping[str, tuple[float | None, float | None, float | None]]
+
+
+def interval_plot(
+    path: Path, rows: Sequence[IntervalRow], *, title: str, subtitle: str, value: str
+) -> None:
+    """Draw rows of estimates with their intervals, top to bottom.
+
+    `value` names the horizontal axis with its unit. Series differ by marker, colour and height.
+    """
+    with picture(path, title=title, subtitle=subtitle) as axes:
+        names = list(dict.fromkeys(name for row in rows for name in row.estimates))
+        for number, name in enumerate(names):
+            colour = BLACK if number == 0 else COLOURS[number - 1]
+            shift = 0.3 * (number - (len(names) - 1) / 2.0)
+            for place, row in enumerate(rows):
+                middle, low, high = row.estimates.get(name, (None, None, None))
+                if middle is None:
+                    continue
+                if low is not None and high is not None:
+                    axes.plot([low, high], [place + shift] * 2, color=colour, linewidth=1.3)
+                axes.plot(
+                    [middle],
+                    [place + shift],
+                    MARKERS[number],
+                    color=colour,
+                    markersize=6,
+                    markerfacecolor="white" if row.marked else colour,
+                    label=name if place == 0 else None,
+                )
+        axes.axvline(0.0, color=GREY, linewidth=0.8)
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(value)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
+        legend_outside(axes)
 
 
 def _line(number: int, points: int) -> dict[str, Any]:

@@ -101,6 +101,13 @@ MODELS = [
         "--model_path runs/SAC/2026_tiny",
         "no such run directory or model file",
     ),
+    Case(
+        "asks for fill models where orders are simulated",
+        "evaluate",
+        f"{EVALUATE} --config theory.yaml --fill_sensitivity",
+        "fill models are those of candles, this run's env.market is cartea_jaimungal",
+        writes("theory.yaml", "env: {market: cartea_jaimungal, order_size: 1, max_inventory: 5}\n"),
+    ),
     Case("judges a folder that is no run", "evaluate", "--model_path runs", "holds no config.yaml"),
     Case(
         "judges a model file without its run",

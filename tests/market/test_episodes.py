@@ -21,8 +21,8 @@ from tests.made_up_candles import (
 
 from makerlab.data.candles import Candles
 from makerlab.errors import UserError
+from makerlab.market.base import OBSERVATION_LIMIT
 from makerlab.market.episodes import (
-    OBSERVATION_LIMIT,
     OBSERVATION_NAMES,
     OWN_NAMES,
     CandleEpisodes,

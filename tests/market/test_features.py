@@ -17,7 +17,7 @@ from makerlab.market.features import (
     market_features,
     volatility_of,
 )
-from makerlab.market.kernel import Prices
+from makerlab.market.layout import Prices
 
 Floats = npt.NDArray[np.float64]
 SEEN = WARM_UP_BARS + 1

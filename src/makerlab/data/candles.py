@@ -16,6 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from makerlab.data import rows, tables, timestamps
+from makerlab.data.array_cache import Arrays, Facts, code_digest, kept_arrays
 from makerlab.data.rows import (
     BadRow,
     Float64,
@@ -99,7 +101,7 @@ class Candles:
     source: DataSource
 
     def __post_init__(self) -> None:
-        for array in self._arrays().values():
+        for array in self.arrays().values():
             array.setflags(write=False)
 
     def __len__(self) -> int:
@@ -114,7 +116,7 @@ class Candles:
         """Return bars start..stop-1 as views; nothing outside them can be reached from it."""
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"slice {start}:{stop} of {len(self)} bars")
-        parts = {name: array[start:stop] for name, array in self._arrays().items()}
+        parts = {name: array[start:stop] for name, array in self.arrays().items()}
         return dataclasses.replace(self, **parts)
 
     def to_frame(self) -> pd.DataFrame:
@@ -125,14 +127,17 @@ class Candles:
             columns[SYNTHETIC_COLUMN] = np.ones(len(self), dtype=np.int64)
         return pd.DataFrame(columns)
 
-    def _arrays(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Any]:
+        """Return the columns by name."""
         return {name: getattr(self, name) for name in ("ts_ms", *PRICE_NAMES, "volume")}
 
 
-def load_candles(path: Path) -> Candles:
+def load_candles(path: Path, *, cache_folder: Path | None = None) -> Candles:
     """Load and validate a CSV or Parquet file of candles.
 
-    Raises UserError naming the file and, where a row is at fault, the first such row and value.
+    With a cache folder the validated bars are kept there under the hash of the file's content and
+    the code that reads it, and mapped into memory the next time. Raises UserError naming the file
+    and, where a row is at fault, the first such row and value.
     """
     suffix = path.suffix.lower()
     content = read_bytes(path)
@@ -142,12 +147,30 @@ def load_candles(path: Path) -> Candles:
         )
     if not content:
         raise UserError(f"{path}: the file is empty, expected candles")
-    frame = csv_table(path, content) if suffix == ".csv" else parquet_table(path, content)
-    return candles_from_frame(
-        frame,
-        path=str(path),
-        sha256=hashlib.sha256(content).hexdigest(),
-        line_of=csv_lines(content) if suffix == ".csv" else None,
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    def parsed() -> tuple[Facts, Arrays]:
+        frame = csv_table(path, content) if suffix == ".csv" else parquet_table(path, content)
+        lines = csv_lines(content) if suffix == ".csv" else None
+        candles = candles_from_frame(frame, path=str(path), sha256=sha256, line_of=lines)
+        return _facts(candles.source), candles.arrays()
+
+    facts, arrays = kept_arrays(cache_folder, f"candles{suffix}-{sha256}-{_code()}", parsed)
+    gaps = tuple(Gap(*gap) for gap in facts["gaps"])
+    source = DataSource(path=str(path), sha256=sha256, **facts | {"gaps": gaps})
+    return Candles(source=source, **arrays)
+
+
+def _facts(source: DataSource) -> Facts:
+    """Return what a source says of its content, wherever the file lies."""
+    facts = dataclasses.asdict(source)
+    del facts["path"], facts["sha256"]
+    return facts | {"gaps": [dataclasses.astuple(gap) for gap in source.gaps]}
+
+
+def _code() -> str:
+    return code_digest(
+        [module.__file__ or "" for module in (rows, tables, timestamps)] + [__file__]
     )
 
 

@@ -1,5 +1,6 @@
 """The market-making environment of Gymnasium: one episode, or N of them in one call."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,11 +14,15 @@ from gymnasium.vector.utils import batch_space
 from makerlab.config import Config
 from makerlab.config.load import validate_config
 from makerlab.data.split import SegmentName
-from makerlab.market.base import OBSERVATION_LIMIT, Episodes, Market
-from makerlab.market.kernel import StepOutcome
+from makerlab.market.base import ACCOUNTS, OBSERVATION_LIMIT, Episodes, Market
+from makerlab.market.layout import StepOutcome
 from makerlab.market.markets import load_markets
 
 Observation = npt.NDArray[np.float32]
+NOT_FINITE = "found an action that is not finite; the policy has diverged"
+
+INFO = ACCOUNTS[:-3]
+"""Money and fills of a step, by their names in `info`."""
 
 
 def observation_space(market: Market) -> gymnasium.Space[Any]:
@@ -74,6 +79,8 @@ class MarketMakingEnv(gymnasium.Env[Observation, npt.NDArray[np.floating[Any]]])
         self.action_space = action_space(self.market)
         self._starts = EpisodeStarts(self.market)
         self._episodes: Episodes = self.market.episodes(1)
+        self._shape = (self.market.action_size,)
+        self._action = np.zeros((1, self.market.action_size))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -88,16 +95,15 @@ class MarketMakingEnv(gymnasium.Env[Observation, npt.NDArray[np.floating[Any]]])
         self, action: npt.NDArray[np.floating[Any]]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Quote for one bar; raises ValueError for an action that is not finite."""
-        checked = np.asarray(action, dtype=np.float64)
-        _check_actions(checked, self.action_space)
-        outcome = self._episodes.step(checked[None, :])
-        return (
-            self._episodes.observe()[0],
-            float(outcome.reward[0]),
-            bool(outcome.terminated[0]),
-            bool(outcome.truncated[0]),
-            {name: float(values[0]) for name, values in _accounts(self._episodes, outcome)},
-        )
+        if np.shape(action) != self._shape:
+            raise ValueError(f"found an action of shape {np.shape(action)}, expected {self._shape}")
+        self._action[0] = action
+        if not math.isfinite(sum(self._action[0].tolist())):
+            raise ValueError(NOT_FINITE)
+        self._episodes.step(self._action)
+        *accounts, reward, terminated, truncated = self._episodes.accounts(0)
+        seen: Observation = self._episodes.observation[0].copy()
+        return seen, reward, terminated, truncated, dict(zip(INFO, accounts, strict=True))
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that later steps depend on, for an exact resume."""
@@ -168,7 +174,12 @@ class MarketMakingVectorEnv(VectorEnv[Observation, npt.NDArray[np.floating[Any]]
     ]:
         """Quote for one bar in every episode; `final_obs` holds the last view of ended ones."""
         checked = np.asarray(actions, dtype=np.float64)
-        _check_actions(checked, self.action_space)
+        if checked.shape != self.action_space.shape:
+            raise ValueError(
+                f"found actions of shape {checked.shape}, expected {self.action_space.shape}"
+            )
+        if not np.isfinite(checked).all():
+            raise ValueError(NOT_FINITE)
         outcome = self._episodes.step(checked)
         terminated, truncated = outcome.terminated.copy(), outcome.truncated.copy()
         info = {name: values.copy() for name, values in _accounts(self._episodes, outcome)}
@@ -188,28 +199,8 @@ class MarketMakingVectorEnv(VectorEnv[Observation, npt.NDArray[np.floating[Any]]
 
 def _accounts(episodes: Episodes, outcome: StepOutcome) -> list[tuple[str, npt.NDArray[Any]]]:
     """Name the money and fills of the last step, arrays of shape (episodes,)."""
-    state = episodes.state
-    return [
-        ("cash", state.cash),
-        ("inventory", state.inventory),
-        ("equity", state.equity),
-        ("mid", outcome.mid),
-        ("bid", outcome.bid),
-        ("ask", outcome.ask),
-        ("bid_filled", outcome.bid_filled),
-        ("ask_filled", outcome.ask_filled),
-        ("fees", outcome.fees),
-        ("turnover", outcome.turnover),
-        ("spread_captured", outcome.spread_captured),
-        ("inventory_profit", outcome.inventory_profit),
-    ]
-
-
-def _check_actions(actions: npt.NDArray[np.float64], space: gymnasium.Space[Any]) -> None:
-    if actions.shape != space.shape:
-        raise ValueError(f"found an action of shape {actions.shape}, expected {space.shape}")
-    if not np.isfinite(actions).all():
-        raise ValueError("found an action that is not finite; the policy has diverged")
+    own = ("cash", "inventory", "equity")
+    return [(name, getattr(episodes.state if name in own else outcome, name)) for name in INFO]
 
 
 def _market(

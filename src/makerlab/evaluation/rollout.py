@@ -24,6 +24,8 @@ RECORDED = (
     "reward",
 )
 
+_KEPT = ("inventory", "cash", "equity")
+
 
 @dataclass(frozen=True)
 class Trajectories:
@@ -87,17 +89,25 @@ def rollout(
     """Play the policy over all episodes at once."""
     batch = market.episodes(len(starts), episode_length=episode_length)
     batch.restart(starts)
-    shape = (len(starts), batch.episode_length)
-    record = {name: np.full(shape, np.nan) for name in (*RECORDED, "inventory", "cash", "equity")}
-    start_mid = batch.state.start_mid.copy()
-    alive = np.ones(len(starts), np.bool_)
-    for step in range(shape[1]):
-        outcome = batch.step(policy.act(batch.observe()))
-        for name in RECORDED:
-            record[name][alive, step] = getattr(outcome, name)[alive]
-        for name in ("inventory", "cash", "equity"):
-            record[name][alive, step] = getattr(batch.state, name)[alive]
-        alive &= ~(outcome.terminated | outcome.truncated)
-        if not alive.any():
-            break
-    return Trajectories(market=market, starts=starts, start_mid=start_mid, **record)
+    shape = (batch.episode_length, len(starts))
+    record = {name: np.full(shape, np.nan) for name in (*RECORDED, *_KEPT)}
+    start_mid = np.array(batch.state.start_mid)
+    columns = [(record[name], getattr(batch.outcome, name)) for name in RECORDED]
+    columns += [(record[name], getattr(batch.state, name)) for name in _KEPT]
+    ended = np.zeros(len(starts), np.bool_)
+    lived = np.full(len(starts), shape[0])
+    for step in range(shape[0]):
+        outcome = batch.step(policy.act(batch.observation))
+        for kept, column in columns:
+            kept[step] = column
+        ending = (outcome.terminated | outcome.truncated) & ~ended
+        if ending.any():
+            lived[ending] = step + 1
+            ended |= ending
+            if ended.all():
+                break
+    for episode in np.flatnonzero(lived < shape[0]):
+        for kept, _ in columns:
+            kept[lived[episode] :, episode] = np.nan
+    played = {name: values.T for name, values in record.items()}
+    return Trajectories(market=market, starts=starts, start_mid=start_mid, **played)

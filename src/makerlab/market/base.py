@@ -8,9 +8,29 @@ import numpy.typing as npt
 
 from makerlab.config import EnvSettings
 from makerlab.data.split import Segment
-from makerlab.market.kernel import StepOutcome
+from makerlab.market.layout import StepOutcome
 
 OBSERVATION_LIMIT = 10.0
+DIVERGED = "found an action that is NaN; the policy has diverged"
+
+ACCOUNTS = (
+    "cash",
+    "inventory",
+    "equity",
+    "mid",
+    "bid",
+    "ask",
+    "bid_filled",
+    "ask_filled",
+    "fees",
+    "turnover",
+    "spread_captured",
+    "inventory_profit",
+    "reward",
+    "terminated",
+    "truncated",
+)
+"""Money, fills, reward and ends of a step; the last three are what Gymnasium returns apart."""
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -46,6 +66,7 @@ class Episodes(Protocol):
 
     episode_length: int
     outcome: StepOutcome
+    observation: Observations
 
     @property
     def state(self) -> Accounts:
@@ -61,11 +82,18 @@ class Episodes(Protocol):
         ...
 
     def step(self, actions: npt.NDArray[Any]) -> StepOutcome:
-        """Advance by one step with actions of shape (episodes, actions); the outcome is reused."""
+        """Advance by one step with actions of shape (episodes, actions) and observe.
+
+        The outcome and `observation` are overwritten by the next step.
+        """
+        ...
+
+    def accounts(self, episode: int) -> tuple[Any, ...]:
+        """Return the numbers of one episode that `ACCOUNTS` names, as plain Python."""
         ...
 
     def observe(self) -> Observations:
-        """Return observations of shape (episodes, len(observation_names)), each within +-10."""
+        """Return a copy of `observation`, (episodes, len(observation_names)), within +-10."""
         ...
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
@@ -124,5 +152,5 @@ def checked_actions(actions: npt.NDArray[Any], shape: tuple[int, ...]) -> Floats
     if chosen.shape != shape:
         raise ValueError(f"found actions of shape {chosen.shape}, expected {shape}")
     if np.isnan(chosen).any():
-        raise ValueError("found an action that is NaN; the policy has diverged")
+        raise ValueError(DIVERGED)
     return chosen

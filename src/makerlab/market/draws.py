@@ -4,8 +4,6 @@ A draw is a function of the seed and the bar's open time alone, so it is the sam
 number of episodes, order of calls and cut of the data, and no draw tells of another bar.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
@@ -17,31 +15,19 @@ _Words = npt.NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Draws(NamedTuple):
-    """Uniform numbers in [0, 1), arrays of shape (bars,), or empty where nothing is by chance.
+BID, ASK, SIDE = range(3)
+"""Columns of draws: the first two decide whether a quote fills, the third which fill is kept."""
 
-    `bid` and `ask` decide whether a quote is filled, `side` which of two fills is kept.
+
+def fill_draws(settings: FillSettings, ts_ms: npt.NDArray[np.int64]) -> Floats:
+    """Return uniform numbers in [0, 1), (bars, 3), for bars with these open times.
+
+    Without rows where the fill model leaves nothing to chance.
     """
-
-    bid: Floats
-    ask: Floats
-    side: Floats
-
-
-def fill_draws(settings: FillSettings, ts_ms: npt.NDArray[np.int64]) -> Draws:
-    """Return the draws of bars with these open times, as far as the fill model asks for them."""
-    by_chance = settings.rule == "calibrated_intensity"
-    bars = {
-        "bid": ts_ms if by_chance else ts_ms[:0],
-        "ask": ts_ms if by_chance else ts_ms[:0],
-        "side": ts_ms if settings.both_touched == "seeded_random" else ts_ms[:0],
-    }
-    return Draws(
-        **{
-            name: uniform(times, seed=settings.seed, stream=stream)
-            for stream, (name, times) in enumerate(bars.items())
-        }
-    )
+    by_chance = settings.rule == "calibrated_intensity" or settings.both_touched == "seeded_random"
+    times = ts_ms if by_chance else ts_ms[:0]
+    streams = (BID, ASK, SIDE)
+    return np.stack([uniform(times, seed=settings.seed, stream=one) for one in streams], axis=1)
 
 
 def uniform(ts_ms: npt.NDArray[np.int64], *, seed: int, stream: int) -> Floats:

@@ -1,5 +1,6 @@
-"""Episodes on one stretch of candles: the kernel with its observations."""
+"""Episodes on one stretch of candles: the compiled kernel behind checks, with its observations."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,16 +12,19 @@ from makerlab.data.candles import Candles
 from makerlab.data.split import Segment, contiguous_starts
 from makerlab.errors import UserError
 from makerlab.market import kernel
-from makerlab.market.base import (
-    OBSERVATION_LIMIT,
-    Floats,
-    Integers,
-    Observations,
-    checked_actions,
-)
+from makerlab.market.base import ACCOUNTS, DIVERGED, Floats, Integers, Observations
 from makerlab.market.draws import fill_draws
-from makerlab.market.features import FEATURE_NAMES, WARM_UP_BARS, market_features
-from makerlab.market.kernel import EpisodeState, Prices, StepOutcome
+from makerlab.market.features import FEATURE_NAMES, WARM_UP_BARS, Features, market_features
+from makerlab.market.layout import (
+    EPISODE,
+    EpisodeState,
+    Prices,
+    StepOutcome,
+    market_parameters,
+    outcome_of,
+    parameter_row,
+    state_of,
+)
 
 OWN_NAMES = (
     "inventory_share",
@@ -38,20 +42,33 @@ class CandleMarket:
 
     observation_names: tuple[str, ...] = OBSERVATION_NAMES
 
-    def __init__(self, candles: Candles, segment: Segment, settings: EnvSettings) -> None:
-        """Cut the segment out: nothing of another segment remains reachable."""
+    def __init__(
+        self,
+        candles: Candles,
+        segment: Segment,
+        settings: EnvSettings,
+        *,
+        features: Features | None = None,
+    ) -> None:
+        """Cut the segment out: nothing of another segment remains reachable.
+
+        `features` are those of these candles as a whole, where they are at hand.
+        """
         self.segment = segment
         self.settings = settings
         self.action_size = 3 if settings.allow_no_quote else 2
         part = slice(segment.start, segment.stop)
         self.ts_ms = candles.ts_ms[part]
         self.bar_ms = candles.source.bar_ms
-        self.parameters = kernel.market_parameters(settings, bar_seconds=self.bar_ms / 1000)
+        self.parameters = market_parameters(settings, bar_seconds=self.bar_ms / 1000)
         self.draws = fill_draws(settings.fill, self.ts_ms)
         columns = (candles.open, candles.high, candles.low, candles.close, candles.volume)
-        self.prices = Prices(*(np.ascontiguousarray(column[part]) for column in columns))
+        self.bars = np.stack([column[part] for column in columns], axis=1)
+        self.prices = Prices(*self.bars.T)
         self.mean_price = float(np.mean(self.prices.close))
-        self.features = market_features(self.prices)
+        self.features = market_features(self.prices) if features is None else features[part]
+        # What the first bars of a whole look like may be known from before the segment.
+        self.features[:WARM_UP_BARS] = np.nan
 
     def starts(self, episode_length: int | None = None) -> Integers:
         """Return the bars at which an episode can start: warmed up, complete, without a gap.
@@ -92,7 +109,12 @@ class CandleMarket:
 
 
 class CandleEpisodes:
-    """A batch of N episodes on one market, stepped together."""
+    """A batch of N episodes on one market, stepped together in one compiled call.
+
+    `step` also writes `observation`, float32 (episodes, len(OBSERVATION_NAMES)): what is seen after
+    the step, in the same memory every time. Together they allocate nothing when actions are
+    C-contiguous float64; whoever keeps an observation copies it.
+    """
 
     def __init__(
         self, market: CandleMarket, episodes: int, *, episode_length: int | None = None
@@ -101,52 +123,66 @@ class CandleEpisodes:
         self.market = market
         self.episode_length = episode_length or market.settings.episode_length
         self.parameters = market.parameters._replace(episode_length=self.episode_length)
-        self.state: EpisodeState = kernel.new_state(episodes, latency=self.parameters.latency)
-        self.outcome: StepOutcome = kernel.new_outcome(episodes)
+        self._parameters = parameter_row(self.parameters)
+        self._table = np.zeros(episodes, EPISODE)
+        self._waiting = np.zeros((episodes, self.parameters.latency + 1, 2))
+        self.state: EpisodeState = state_of(self._table, self._waiting)
+        self.outcome: StepOutcome = outcome_of(self._table)
+        self.observation: Observations = np.zeros((episodes, len(OBSERVATION_NAMES)), np.float32)
 
     def __len__(self) -> int:
-        return len(self.state.bar)
+        return len(self._table)
 
     def restart(self, starts: Integers, which: Sequence[int] | None = None) -> None:
         """Start episodes (all, or those named) at the closes of the given bars.
 
         Raises ValueError for a bar that has no features yet or none after it.
         """
-        last = len(self.market.prices.close) - 2
+        last = len(self.market.bars) - 2
         if len(starts) and not WARM_UP_BARS <= np.min(starts) <= np.max(starts) <= last:
             raise ValueError(f"episodes start at bars {WARM_UP_BARS} to {last}, found {starts}")
-        chosen = range(len(self)) if which is None else which
-        for episode, bar in zip(chosen, starts, strict=True):
-            kernel.start(self.market.prices, self.parameters, self.state, episode, int(bar))
+        chosen = np.arange(len(self)) if which is None else np.array(which, np.int64)
+        if len(chosen) != len(starts):
+            raise ValueError(f"found {len(starts)} starts for {len(chosen)} episodes")
+        bars = np.ascontiguousarray(starts, np.int64)
+        kernel.begin(self.market.bars, self._parameters, self._table, self._waiting, chosen, bars)
+        self._observe()
 
     def step(self, actions: npt.NDArray[Any]) -> StepOutcome:
-        """Advance by one bar with actions of shape (episodes, 2 or 3); the outcome is reused.
+        """Advance by one bar with actions of shape (episodes, 2 or 3) and observe.
 
-        Raises ValueError for another shape and for NaN, and IndexError at the market's end: the
-        kernel itself checks no bounds.
+        Raises ValueError for another shape and for NaN, and IndexError at the market's end; then
+        nothing has moved. The outcome and `observation` are overwritten by the next step.
         """
-        sizes = (len(self), 3 if np.shape(actions)[-1:] == (3,) else 2)
-        chosen = checked_actions(actions, sizes)
-        if self.state.bar.max() + 1 >= len(self.market.prices.close):
-            raise IndexError("no bar is left: the episode has ended")
+        chosen = np.ascontiguousarray(actions, dtype=np.float64)
+        if chosen.ndim != 2 or len(chosen) != len(self._table) or chosen.shape[1] not in (2, 3):
+            raise ValueError(f"found actions of shape {chosen.shape}, expected ({len(self)}, 2)")
         market = self.market
-        kernel.step(market.prices, market.draws, self.parameters, self.state, chosen, self.outcome)
+        done = kernel.advance(
+            market.bars,
+            market.features,
+            market.draws,
+            self._parameters,
+            self._table,
+            self._waiting,
+            chosen,
+            self.observation,
+        )
+        if done == kernel.NOT_A_NUMBER:
+            raise ValueError(DIVERGED)
+        if done == kernel.NO_BAR_LEFT:
+            raise IndexError("no bar is left: the episode has ended")
         return self.outcome
 
+    def accounts(self, episode: int) -> tuple[Any, ...]:
+        """Return the numbers of one episode that `ACCOUNTS` names, as plain Python."""
+        chosen: tuple[Any, ...] = _chosen(self._table.item(episode))
+        return chosen
+
     def observe(self) -> Observations:
-        """Return observations of shape (episodes, len(OBSERVATION_NAMES)), each within +-10."""
-        state, parameters = self.state, self.parameters
-        shared = len(FEATURE_NAMES)
-        result = np.empty((len(self), len(OBSERVATION_NAMES)), np.float32)
-        result[:, :shared] = self.market.features[state.bar]
-        own = result[:, shared:]
-        own[:, 0] = state.inventory / parameters.max_inventory
-        own[:, 1] = 1.0 - state.step / parameters.episode_length
-        own[:, 2] = np.clip(state.bid_distance, -OBSERVATION_LIMIT, OBSERVATION_LIMIT)
-        own[:, 3] = np.clip(state.ask_distance, -OBSERVATION_LIMIT, OBSERVATION_LIMIT)
-        own[:, 4] = state.bid_filled / parameters.order_size
-        own[:, 5] = state.ask_filled / parameters.order_size
-        return result
+        """Observe the state as it stands; returns a copy of `observation`, within +-10."""
+        self._observe()
+        return self.observation.copy()
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of the state, for a checkpoint."""
@@ -156,3 +192,10 @@ class CandleEpisodes:
         """Take back a state given by `snapshot`."""
         for name, array in self.state._asdict().items():
             array[:] = snapshot[name]
+        self._observe()
+
+    def _observe(self) -> None:
+        kernel.observe(self.market.features, self._parameters, self._table, self.observation)
+
+
+_chosen = operator.itemgetter(*[(EPISODE.names or ()).index(name) for name in ACCOUNTS])

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from makerlab.market.kernel import Floats, Prices
+from makerlab.market.layout import Floats, Prices
 
 RETURN_WINDOWS = (1, 5, 15, 60)
 EMA_HALF_LIVES = (5.0, 20.0)
@@ -29,7 +29,10 @@ FEATURE_NAMES = (
 )
 
 
-def market_features(prices: Prices) -> npt.NDArray[np.float32]:
+Features = npt.NDArray[np.float32]
+
+
+def market_features(prices: Prices) -> Features:
     """Return features of shape (bars, len(FEATURE_NAMES)); NaN in the first WARM_UP_BARS rows.
 
     Returns are log returns over 1, 5, 15 and 60 bars divided by the volatility of 60 bars times
@@ -38,8 +41,9 @@ def market_features(prices: Prices) -> npt.NDArray[np.float32]:
     """
     windows = np.array(RETURN_WINDOWS, np.int64)
     weights = np.stack([_ema_weights(half_life) for half_life in EMA_HALF_LIVES])
+    contiguous = Prices._make(np.ascontiguousarray(column) for column in prices)
     features = np.full((len(prices.close), len(FEATURE_NAMES)), np.nan)
-    _fill_features(prices, np.log(prices.close), windows, weights, features)
+    _fill_features(contiguous, np.log(contiguous.close), windows, weights, features)
     return np.clip(features, -CLIP, CLIP).astype(np.float32)
 
 

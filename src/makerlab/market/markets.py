@@ -4,13 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numba
+
 from makerlab.config import Config
 from makerlab.config.settings import SYNTHETIC
+from makerlab.data.array_cache import Arrays, Facts, code_digest, kept_arrays
 from makerlab.data.candles import Candles, DataSource, load_candles, refuse_gaps
 from makerlab.data.split import SegmentName, split_candles
 from makerlab.data.synthetic import generate_candles, synthetic_candles
+from makerlab.market import features as features_code
 from makerlab.market.base import Market
 from makerlab.market.episodes import CandleMarket
+from makerlab.market.features import Features, market_features
+from makerlab.market.layout import Prices
 from makerlab.market.simulated import SimulatedMarket
 from makerlab.market.simulated_segments import simulated_source, split_episodes
 
@@ -30,21 +36,27 @@ class Markets:
         return market
 
 
-def load_markets(config: Config, *, synthetic_folder: Path | None) -> Markets:
+def load_markets(
+    config: Config, *, synthetic_folder: Path | None, cache_folder: Path | None = None
+) -> Markets:
     """Load or generate the market of a config and cut it into segments.
 
-    Synthetic candles are kept in `synthetic_folder`, or nowhere when it is None. Raises UserError
-    for bad data, and for gaps when the config forbids them.
+    Synthetic candles are kept in `synthetic_folder`, or nowhere when it is None; what reading and
+    preparing candles comes to is kept in `cache_folder`. Raises UserError for bad data, and for
+    gaps when the config forbids them.
     """
     if config.env.simulates:
         return _simulated_markets(config)
-    return cut_markets(config_candles(config, synthetic_folder=synthetic_folder), config)
+    candles = config_candles(config, synthetic_folder=synthetic_folder, cache_folder=cache_folder)
+    return cut_markets(candles, config, features=_features(candles, cache_folder))
 
 
-def config_candles(config: Config, *, synthetic_folder: Path | None) -> Candles:
+def config_candles(
+    config: Config, *, synthetic_folder: Path | None, cache_folder: Path | None = None
+) -> Candles:
     """Load or generate all candles of a config; see `load_markets`."""
     if config.env.csv_path != SYNTHETIC:
-        candles = load_candles(Path(config.env.csv_path))
+        candles = load_candles(Path(config.env.csv_path), cache_folder=cache_folder)
     elif synthetic_folder is None:
         candles = generate_candles(config.data.synthetic)
     else:
@@ -54,11 +66,30 @@ def config_candles(config: Config, *, synthetic_folder: Path | None) -> Candles:
     return candles
 
 
-def cut_markets(candles: Candles, config: Config) -> Markets:
-    """Cut candles into a config's segments, a market each; raises UserError when one is short."""
+def cut_markets(candles: Candles, config: Config, *, features: Features | None = None) -> Markets:
+    """Cut candles into a config's segments, a market each; raises UserError when one is short.
+
+    `features` are those of these very candles, where they are at hand.
+    """
     split = split_candles(candles, config.data_split)
-    train, valid, test = (CandleMarket(candles, part, config.env) for part in split.segments)
+    train, valid, test = (
+        CandleMarket(candles, part, config.env, features=features) for part in split.segments
+    )
     return Markets(train, valid, test, candles.source, split.to_dict(candles))
+
+
+def _features(candles: Candles, cache_folder: Path | None) -> Features | None:
+    """Return the features of all candles from the cache; None, to be made, without one."""
+    if cache_folder is None:
+        return None
+
+    def made() -> tuple[Facts, Arrays]:
+        columns = (candles.open, candles.high, candles.low, candles.close, candles.volume)
+        return {}, {"features": market_features(Prices(*columns))}
+
+    code = code_digest([features_code.__file__ or ""])
+    key = f"features-{candles.source.sha256}-{code}-numba{numba.__version__}"
+    return kept_arrays(cache_folder, key, made)[1]["features"]
 
 
 def _simulated_markets(config: Config) -> Markets:

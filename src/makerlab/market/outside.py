@@ -38,10 +38,10 @@ class OutsideMaker:
     def quotes(self, action: Floats) -> tuple[float, float]:
         """Return (bid, ask) around the close; infinite where a side is left out."""
         mid = float(self.market.prices.close[self._batch.state.bar[0]])
-        chosen = np.ascontiguousarray(action, np.float64).reshape(-1)
+        chosen = np.ascontiguousarray(action, np.float64).reshape(1, -1)
         if np.isnan(chosen).any():
             raise ValueError("found an action that is NaN; the policy has diverged")
-        bid, ask = kernel.quotes(self._parameters, mid, chosen)
+        bid, ask = kernel.quotes(self._parameters, mid, chosen, 0)
         return float(bid), float(ask)
 
     def told(self, *, bid: float, ask: float, bought: float, sold: float, inventory: float) -> None:

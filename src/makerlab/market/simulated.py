@@ -11,13 +11,14 @@ from makerlab.config import EnvSettings
 from makerlab.data.split import Segment
 from makerlab.market import simulated_kernel as kernel
 from makerlab.market.base import (
+    ACCOUNTS,
     OBSERVATION_LIMIT,
     Floats,
     Integers,
     Observations,
     checked_actions,
 )
-from makerlab.market.kernel import StepOutcome, new_outcome
+from makerlab.market.layout import StepOutcome, new_outcome
 from makerlab.market.simulated_kernel import SimulatedParameters, SimulatedState
 
 STEP_MS = 1000
@@ -80,6 +81,7 @@ class SimulatedEpisodes:
         )
         self.state: SimulatedState = kernel.new_simulated_state(episodes)
         self.outcome: StepOutcome = new_outcome(episodes)
+        self.observation: Observations = np.zeros((episodes, len(SIMULATED_NAMES)), np.float32)
 
     def __len__(self) -> int:
         return len(self.state.step)
@@ -95,26 +97,36 @@ class SimulatedEpisodes:
         if len(chosen) != len(starts):
             raise ValueError(f"found {len(starts)} starts for {len(chosen)} episodes")
         kernel.begin(self.parameters, self.state, chosen, np.asarray(starts, np.int64))
+        self._observe()
 
     def step(self, actions: npt.NDArray[Any]) -> StepOutcome:
-        """Advance by one step with actions of shape (episodes, 2); the outcome is reused.
+        """Advance by one step with actions of shape (episodes, 2) and observe.
 
-        Raises ValueError for another shape and for NaN.
+        Raises ValueError for another shape and for NaN. The outcome and `observation` are
+        overwritten by the next step.
         """
         chosen = checked_actions(actions, (len(self), 2))
         kernel.advance(self.parameters, self.state, chosen, self.outcome)
+        self._observe()
         return self.outcome
 
+    def accounts(self, episode: int) -> tuple[Any, ...]:
+        """Return the numbers of one episode that `ACCOUNTS` names, as plain Python."""
+        columns = self.outcome._asdict() | self.state._asdict()
+        return tuple(columns[name].item(episode) for name in ACCOUNTS)
+
     def observe(self) -> Observations:
-        """Return observations of shape (episodes, len(SIMULATED_NAMES)), each within +-10."""
-        state = self.state
-        result = np.empty((len(self), len(SIMULATED_NAMES)), np.float32)
+        """Observe the state as it stands; returns a copy of `observation`, within +-10."""
+        self._observe()
+        return self.observation.copy()
+
+    def _observe(self) -> None:
+        state, result = self.state, self.observation
         result[:, 0] = state.inventory / self.parameters.cap
         scaled = state.inventory / self.market.inventory_scale
         result[:, 1] = np.clip(scaled, -OBSERVATION_LIMIT, OBSERVATION_LIMIT)
         result[:, 2] = 1.0 - state.step / self.episode_length
         result[:, 3] = state.signal
-        return result
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of the state, for a checkpoint."""
@@ -124,6 +136,7 @@ class SimulatedEpisodes:
         """Take back a state given by `snapshot`."""
         for name, array in self.state._asdict().items():
             array[:] = snapshot[name]
+        self._observe()
 
 
 def inventory_scale(settings: EnvSettings) -> float:

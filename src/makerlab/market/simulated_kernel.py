@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from makerlab.config import EnvSettings
-from makerlab.market.kernel import UNQUOTED, Floats, Integers, StepOutcome
+from makerlab.market.layout import UNQUOTED, Floats, Integers, StepOutcome
 from makerlab.market.philox import philox
 
 _UNIT = 2.0**-32

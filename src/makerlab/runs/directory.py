@@ -115,6 +115,21 @@ class EvaluationDirectory:
         """The picture of the position on the test segment."""
         return self.path / "test_inventory.png"
 
+    @property
+    def fill_sensitivity(self) -> Path:
+        """Every policy under every fill model; written last of its three files."""
+        return self.path / "fill_sensitivity.json"
+
+    @property
+    def fill_sensitivity_table(self) -> Path:
+        """The same as a table."""
+        return self.path / "fill_sensitivity.csv"
+
+    @property
+    def fill_sensitivity_plot(self) -> Path:
+        """The same as a picture of the test segment."""
+        return self.path / "fill_sensitivity.png"
+
     def episode(self, segment: str, number: int) -> Path:
         """Every step of one episode."""
         return self.path / f"{segment}_episode_{number:02d}.csv"
@@ -206,6 +221,19 @@ def converted_tape(runs_dir: Path, key: str) -> Path:
 def synthetic_folder(runs_dir: Path) -> Path:
     """Return where synthetic candles are kept, apart from any real data."""
     return runs_dir / "synthetic"
+
+
+def cache_folder(runs_dir: Path) -> Path:
+    """Return where arrays that can be made again are kept; it can be deleted at any time."""
+    return runs_dir / "cache"
+
+
+def data_folders(runs_dir: Path) -> dict[str, Path]:
+    """Return where opening a workbench keeps what it makes, by its arguments' names."""
+    return {
+        "synthetic_folder": synthetic_folder(runs_dir),
+        "cache_folder": cache_folder(runs_dir),
+    }
 
 
 def create_run_directory(

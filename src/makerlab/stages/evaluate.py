@@ -15,7 +15,7 @@ from makerlab.learning.device import use_threads
 from makerlab.market.fill_card import fill_model_card, fill_model_line
 from makerlab.plotting import Floats, Integers, equity_plot, inventory_plot
 from makerlab.runs import keys
-from makerlab.runs.directory import EvaluationDirectory, RunDirectory, synthetic_folder
+from makerlab.runs.directory import EvaluationDirectory, RunDirectory, data_folders
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 from makerlab.runs.terminal import show_progress
@@ -42,7 +42,7 @@ def evaluate(
     """
     use_threads()
     own = stored_config(run.config)
-    workbench = open_workbench(config, synthetic_folder=synthetic_folder(run.path.parents[1]))
+    workbench = open_workbench(config, **data_folders(run.path.parents[1]))
     policy = load_policy(
         model,
         observations=workbench.observation_size,
@@ -50,7 +50,7 @@ def evaluate(
         seed=config.evaluate.seed,
         device=device,
     )
-    _check_actions(model, policy, workbench, config)
+    check_actions(model, policy, workbench, config)
     check_writable(output.path)
     report(fill_model_line(config.env))
     results = {}
@@ -71,9 +71,7 @@ def evaluate(
     return record
 
 
-def _check_actions(
-    model: Path, policy: LearnedPolicy, workbench: Workbench, config: Config
-) -> None:
+def check_actions(model: Path, policy: LearnedPolicy, workbench: Workbench, config: Config) -> None:
     expected = workbench.action_size
     if policy.action_size != expected:
         raise UserError(
@@ -97,7 +95,7 @@ def _record(
             "environment_key": keys.environment_key(config),
             "config_path": str(cross_config),
         }
-    best = _best_baseline(results["valid"], workbench.learned)
+    best = best_baseline(results["valid"], workbench.learned)
     return {
         "evaluate_key": keys.evaluate_key(config),
         "train_key": keys.train_key(own),
@@ -118,7 +116,7 @@ def _record(
     }
 
 
-def _best_baseline(valid: SegmentResult, learned: str) -> str:
+def best_baseline(valid: SegmentResult, learned: str) -> str:
     """Choose the baseline to beat on the validation segment, so that the test stays untouched."""
     profits = {
         name: metrics[RANKED_BY].value for name, metrics in valid.metrics.items() if name != learned
@@ -146,12 +144,13 @@ def _segment_record(
 
 
 def _sentence(result: SegmentResult) -> str:
-    parts = [f"{name} {_interval(metrics[RANKED_BY])}" for name, metrics in result.metrics.items()]
+    parts = [f"{name} {interval(metrics[RANKED_BY])}" for name, metrics in result.metrics.items()]
     head = f"{result.episodes} episodes of {result.episode_length} bars, {RANKED_BY}"
     return f"{head}: {', '.join(parts)}"
 
 
-def _interval(estimate: Estimate) -> str:
+def interval(estimate: Estimate) -> str:
+    """Return an estimate as text."""
     if estimate.value is None:
         return "-"
     if estimate.low is None or estimate.high is None:

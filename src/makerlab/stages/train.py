@@ -26,8 +26,8 @@ from makerlab.runs import keys
 from makerlab.runs.directory import (
     RunDirectory,
     create_run_directory,
+    data_folders,
     find_runs,
-    synthetic_folder,
 )
 from makerlab.runs.manifest import (
     COMPLETE,
@@ -80,7 +80,7 @@ def train(
                 return run
         if same:
             return resume(same[0], device=device, report=report, now=now, wait=True)
-    workbench = open_workbench(resolved.config, synthetic_folder=synthetic_folder(runs_dir))
+    workbench = open_workbench(resolved.config, **data_folders(runs_dir))
     run = _create(resolved, workbench, runs_dir, device=device, now=now, command=command)
     with filelock.FileLock(run.lock, timeout=0):
         return _Course(run, resolved.config, workbench, device, report, now).follow()
@@ -111,9 +111,7 @@ def resume(
             if read_manifest(run.manifest)["state"] == COMPLETE:
                 report(f"{run.path}: completed by another process")
                 return run
-            workbench = open_workbench(
-                config, synthetic_folder=synthetic_folder(run.path.parents[1])
-            )
+            workbench = open_workbench(config, **data_folders(run.path.parents[1]))
             _check_same_data(run, manifest, workbench)
             update_manifest(run.manifest, state=RUNNING, owner=this_process(), error=None)
             return _Course(run, config, workbench, device, report, now).follow()

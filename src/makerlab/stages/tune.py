@@ -19,7 +19,7 @@ from makerlab.learning.device import choose_device, use_threads
 from makerlab.learning.training import Diverged, Training
 from makerlab.report.parameters import variant_of
 from makerlab.runs import keys
-from makerlab.runs.directory import TuningDirectory, synthetic_folder
+from makerlab.runs.directory import TuningDirectory, data_folders
 from makerlab.runs.manifest import utc
 from makerlab.runs.owner import check_writable, this_process
 from makerlab.runs.progress import Report, StatusFile
@@ -90,7 +90,7 @@ def _tune(
 ) -> dict[str, Any] | None:
     config = resolved.config
     key = keys.tune_key(config)
-    workbench = open_workbench(config, synthetic_folder=synthetic_folder(runs_dir))
+    workbench = open_workbench(config, **data_folders(runs_dir))
     report_notices(config, workbench, report)
     slots = _open_slots(resolved, runs_dir=runs_dir, storage=storage, study_name=study_name)
     name = slots.name
@@ -139,7 +139,7 @@ def check_study(
     check_writable(runs_dir)
     _check_target(best_params)
     choose_device(device)
-    open_workbench(resolved.config, synthetic_folder=synthetic_folder(runs_dir))
+    open_workbench(resolved.config, **data_folders(runs_dir))
     with storage_errors(storage):
         _open_slots(resolved, runs_dir=runs_dir, storage=storage, study_name=study_name)
 

@@ -51,10 +51,14 @@ class MarketMakingWorkbench:
 
     learned = "policy"
 
-    def __init__(self, config: Config, *, synthetic_folder: Path | None) -> None:
+    def __init__(
+        self, config: Config, *, synthetic_folder: Path | None, cache_folder: Path | None = None
+    ) -> None:
         """Load and split the market; raises UserError for what is wrong with its data."""
         self._config = config
-        self._markets = load_markets(config, synthetic_folder=synthetic_folder)
+        self._markets = load_markets(
+            config, synthetic_folder=synthetic_folder, cache_folder=cache_folder
+        )
         self.source = self._markets.source
         self.split_record = self._markets.split_record
         self.mean_price = self._markets.train.mean_price
