@@ -59,6 +59,7 @@ BASELINE_PROFITS: Mapping[str, Triple] = {
     "gueant_lehalle_fernandez_tapia": (1.2, -1.1, 3.4),
 }
 EPISODES = 20
+PLAN = {"folds": 3, "train": 0.4, "valid": 0.1, "test": 0.1}
 REAL_DATA = {"kind": "file", "path": "data/btcusdt_1m.csv", "sha256": "ab" * 32}
 SYNTHETIC_DATA = {"kind": "synthetic", "path": "runs/synthetic/7.parquet", "sha256": "cd" * 32}
 DEAD_OWNER = {"host": platform.node(), "boot_id": "none", "pid": 1, "started": 0.0}
@@ -70,6 +71,7 @@ class MadeUpRun:
 
     config_name: str = "env_baseline"
     seed: int = 0
+    fold: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     valid: Triple = (5.0, 2.0, 8.0)
     test: Triple = (4.0, 1.0, 7.0)
@@ -89,7 +91,8 @@ class MadeUpRun:
     @property
     def name(self) -> str:
         """The run directory's name."""
-        return f"{self.started}_{self.config_name}_seed{self.seed}"
+        fold = "" if self.fold is None else f"_fold{self.fold}"
+        return f"{self.started}_{self.config_name}{fold}_seed{self.seed}"
 
 
 def write_run(runs_dir: Path, run: MadeUpRun | None = None, *, algo: str = "SAC") -> Path:
@@ -124,6 +127,9 @@ def made_up_config(run: MadeUpRun) -> dict[str, Any]:
         "run.profile": run.profile,
         "env.csv_path": run.data["path"] if run.data["kind"] == "file" else "synthetic",
     }
+    if run.fold is not None:
+        plan = {f"data_split.walk_forward.{name}": value for name, value in PLAN.items()}
+        values |= plan | {"data_split.fold": run.fold}
     return config.with_values(values | dict(run.values)).to_dict()
 
 
@@ -142,6 +148,7 @@ def made_up_manifest(run: MadeUpRun) -> dict[str, Any]:
         "profile": run.profile,
         "notes": config["run"]["notes"],
         "seed": run.seed,
+        "fold": run.fold,
         "command": ["train_mm_sac.py", "--config", f"configs/{run.config_name}.yaml"],
         "started": "2026-11-01T12:00:00+00:00",
         "ended": "2026-11-01T12:30:00+00:00" if ended else None,
@@ -164,7 +171,7 @@ def made_up_manifest(run: MadeUpRun) -> dict[str, Any]:
             "end": "2026-10-01T00:00:00Z",
             "gaps": [],
         },
-        "split": run.data.get("split", made_up_split()),
+        "split": run.data.get("split", made_up_split()) | _walked(config, run.fold),
         "tuned_params": None if run.n_trials is None else _tuned(config, run.n_trials),
         "fill_model": {
             "model": "next bar, strict trade-through",
@@ -175,6 +182,14 @@ def made_up_manifest(run: MadeUpRun) -> dict[str, Any]:
         "best": {"step": 20_000, "score": 3.0, "metric": "net_profit"},
         "config": config,
     }
+
+
+def _walked(config: Mapping[str, Any], fold: int | None) -> dict[str, Any]:
+    if fold is None:
+        return {"walk_forward": None}
+    days = {"start": f"2026-09-{10 + fold}T00:00:00Z", "end": f"2026-09-{11 + fold}T00:00:00Z"}
+    plan = {"fold": fold, **config["data_split"]["walk_forward"]}
+    return {"test": days | {"bars": 1440}, "walk_forward": plan}
 
 
 def _key(run: MadeUpRun) -> str:
@@ -243,7 +258,8 @@ def made_up_profits(run: MadeUpRun) -> dict[str, Any] | None:
     noise = half / stats.t.ppf(0.975, EPISODES - 1) * np.sqrt(EPISODES) * pattern
     profits = {"policy": (best + value + noise).tolist()}
     profits |= {name: [triple[0]] * EPISODES for name, triple in run.baselines.items()}
-    starts = (1_790_000_000_000 + 86_400_000 * np.arange(EPISODES)).tolist()
+    first = 1_790_000_000_000 + 86_400_000 * EPISODES * (run.fold or 0)
+    starts = (first + 86_400_000 * np.arange(EPISODES)).tolist()
     episodes = {"period": "episode", "per_year": 365.0 * 1440.0 / 240.0, "starts_ms": starts}
     segment = {"episodes": episodes | {"profits": profits}, "days": None}
     return {"train": segment, "valid": segment, "test": segment}

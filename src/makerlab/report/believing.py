@@ -96,8 +96,14 @@ def _sentence(summary: ConfigSummary) -> str:
     if verdict.difference.value is not None:
         sentence += f": {HEADLINE} {_signed(verdict.difference)} per episode"
         if verdict.p_adjusted is not None:
-            sentence += f", over seeds and days together; p {_p(verdict.p_adjusted)} corrected"
-    sentence += f"; {_count(verdict.seeds, 'seed')}, {_count(summary.trials, 'trial')} of its own."
+            over = "folds" if verdict.folds else "seeds and days together"
+            sentence += f", over {over}; p {_p(verdict.p_adjusted)} corrected"
+    if verdict.folds:
+        sentence += f"; {verdict.folds} of {summary.folds_planned} folds"
+    sentence += f"; {_count(verdict.seeds, 'seed')}{' each' if verdict.folds else ''}"
+    sentence += f", {_count(summary.trials, 'trial')} of its own."
+    if summary.lacks_folds:
+        sentence += " Folds are missing: this is not the walk-forward that was planned."
     if verdict.earned_more:
         sentence += f" On test these earned more: {', '.join(verdict.earned_more)}."
     if summary.left_out:

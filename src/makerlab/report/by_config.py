@@ -1,7 +1,8 @@
-"""Configs over their seeds: means with Student t intervals, and what they prove.
+"""Configs over their seeds and folds: means with Student t intervals, and what they prove.
 
-The unit is (algorithm, config file, settings); two runs with the same settings and seed are the
-same experiment, so only the newest of them counts.
+The unit is (algorithm, config file, settings); two runs with the same settings, fold and seed are
+the same experiment, so only the newest of them counts. A walk-forward is pooled over its folds:
+the mean of their means over seeds, with an interval over folds, since times differ more than seeds.
 """
 
 import dataclasses
@@ -13,13 +14,17 @@ from makerlab.report.evidence import Evidence, GroupEvidence, group_evidence
 from makerlab.report.ranking import RankingGroup, smaller_is_better
 from makerlab.report.records import SEGMENTS, RunRecord
 from makerlab.report.stored import HEADLINE, StoredSegment
-from makerlab.report.verdict import Verdict, compare, judge_together
+from makerlab.report.verdict import Results, Verdict, compare, compare_folds, judge_together
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_interval
 
 
 @dataclass(frozen=True)
 class ConfigSummary:
-    """One config of a ranking group, its seeds taken together."""
+    """One config of a ranking group, its seeds taken together.
+
+    Where the config is walked forward, `folds` holds a summary of each fold and this one pools
+    them; `fold` is the number of a single fold.
+    """
 
     label: str
     algo: str
@@ -30,15 +35,35 @@ class ConfigSummary:
     verdict: Verdict
     evidence: Evidence
     group: GroupEvidence
+    fold: int | None = None
+    folds: "tuple[ConfigSummary, ...]" = ()
 
     @property
     def seeds(self) -> int:
-        """Number of seeds, each counted once."""
-        return len(self.runs)
+        """Number of seeds, each counted once; of a walk-forward those that every fold has."""
+        return min(fold.seeds for fold in self.folds) if self.folds else len(self.runs)
+
+    @property
+    def folds_planned(self) -> int | None:
+        """Number of folds that the plan asks for; None without walk-forward."""
+        plans = [run.manifest.walk_forward for run in self.runs if run.manifest is not None]
+        return next((plan["folds"] for plan in plans if plan is not None), None)
+
+    @property
+    def lacks_folds(self) -> bool:
+        """Whether folds of the plan have no results yet: what is pooled is not what was planned."""
+        planned = self.folds_planned
+        return bool(self.folds) and planned is not None and len(self.folds) < planned
 
     @property
     def trials(self) -> int | None:
-        """Trials of the config's own study; the most of any seed's run."""
+        """Trials of the config's own study; the most of any seed's run.
+
+        Each fold has its own study, so a walk-forward has the trials of all its folds.
+        """
+        if self.folds:
+            each = [fold.trials for fold in self.folds]
+            return None if None in each else sum(trials or 0 for trials in each)
         known = [run.manifest.trials for run in self.runs if run.manifest is not None]
         return max((trials for trials in known if trials is not None), default=None)
 
@@ -53,8 +78,14 @@ class ConfigSummary:
         return [run.metrics.segment(name) for run in self.runs if run.metrics is not None]
 
     def mean(self, column: str) -> Estimate:
-        """Return a summary column's mean over seeds with its t interval."""
+        """Return a summary column's mean over seeds with its t interval; over folds if walked."""
+        if self.folds:
+            return self.over_folds(lambda fold: fold.mean(column))
         return over_seeds([run.estimate(column) for run in self.runs])
+
+    def over_folds(self, of: "Callable[[ConfigSummary], Estimate]") -> Estimate:
+        """Return the mean over folds of something of a fold, with its t interval over folds."""
+        return over_seeds([of(fold) for fold in self.folds])
 
     @property
     def baselines(self) -> list[str]:
@@ -65,6 +96,8 @@ class ConfigSummary:
     def baseline(self, segment: str, name: str, metric: str = HEADLINE) -> Estimate:
         """Return a baseline's metric: a closed-form maker does the same beside every seed, and
         keeps its interval over episodes; where seeds differ it is their mean."""
+        if self.folds:
+            return self.over_folds(lambda fold: fold.baseline(segment, name, metric))
         found = [each.baseline(name, metric) for each in self.segments(segment)]
         return found[0] if len(set(found)) == 1 else over_seeds(found)
 
@@ -74,7 +107,7 @@ Standing = tuple[RankingGroup, Sequence[ConfigSummary]]
 
 
 def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
-    """Return mean and t interval of the values; undefined when one of them is."""
+    """Return mean and t interval of the values of seeds, or folds; undefined when one is."""
     values = [estimate.value for estimate in estimates if estimate.value is not None]
     return mean_interval(values) if len(values) == len(estimates) else UNDEFINED
 
@@ -91,6 +124,7 @@ def standings_of(
 def config_summaries(group: RankingGroup, behind: Behind) -> list[ConfigSummary]:
     """Return the configs of a group, best mean of the sorting column first.
 
+    Those that lack folds come last: their mean is of other times.
     `behind` is all that was tried on the group's data, for which verdicts and Sharpe ratios pay.
     """
     evidence = group_evidence(group, behind)
@@ -108,9 +142,9 @@ def config_summaries(group: RankingGroup, behind: Behind) -> list[ConfigSummary]
     sign = 1.0 if smaller_is_better(group.sort_by) else -1.0
     means = {id(each): each.mean(group.sort_by).value for each in summaries}
 
-    def place(summary: ConfigSummary) -> tuple[bool, float]:
+    def place(summary: ConfigSummary) -> tuple[bool, bool, float]:
         value = means[id(summary)]
-        return (value is None, sign * (value or 0.0))
+        return (value is None, summary.lacks_folds, sign * (value or 0.0))
 
     return sorted(summaries, key=place)
 
@@ -134,6 +168,24 @@ def _labels(keys: Iterable[tuple[str, str, str]]) -> Callable[[tuple[str, str, s
 def _summary(
     label: str, key: tuple[str, str, str], runs: Sequence[RunRecord], evidence: GroupEvidence
 ) -> ConfigSummary:
+    folds = sorted({run.fold for run in runs if run.fold is not None})
+    if not folds:
+        return _one_fold(label, key, runs, evidence, fold=None)
+    each = [
+        _one_fold(label, key, [run for run in runs if run.fold == fold], evidence, fold=fold)
+        for fold in folds
+    ]
+    return _pooled(each, evidence)
+
+
+def _one_fold(
+    label: str,
+    key: tuple[str, str, str],
+    runs: Sequence[RunRecord],
+    evidence: GroupEvidence,
+    *,
+    fold: int | None,
+) -> ConfigSummary:
     algo, name, variant = key
     newest: dict[int | None, RunRecord] = {}
     for record in sorted(runs, key=lambda record: record.name):
@@ -146,10 +198,33 @@ def _summary(
         variant=variant,
         runs=kept,
         left_out=len(runs) - len(kept),
-        verdict=compare(
-            [run.metrics.test for run in kept if run.metrics is not None],
-            [run.profits for run in kept],
-        ),
+        verdict=_verdict_of_fold(kept) if fold is not None else compare(*_results(kept)),
         evidence=evidence.of(kept),
         group=evidence,
+        fold=fold,
+    )
+
+
+def _verdict_of_fold(runs: Sequence[RunRecord]) -> Verdict:
+    """Return a fold's difference without an outcome: the config is judged over all its folds."""
+    verdict = compare(*_results(runs))
+    reason = verdict.reason or "one fold of a walk-forward, judged together with the others"
+    return dataclasses.replace(verdict, reason=reason)
+
+
+def _results(runs: Sequence[RunRecord]) -> Results:
+    segments = [run.metrics.test for run in runs if run.metrics is not None]
+    return segments, [run.profits for run in runs]
+
+
+def _pooled(folds: Sequence[ConfigSummary], evidence: GroupEvidence) -> ConfigSummary:
+    runs = tuple(run for fold in folds for run in fold.runs)
+    return dataclasses.replace(
+        folds[0],
+        runs=runs,
+        left_out=sum(fold.left_out for fold in folds),
+        verdict=compare_folds([_results(fold.runs) for fold in folds]),
+        evidence=evidence.of(runs),
+        fold=None,
+        folds=tuple(folds),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from makerlab.report.behind import Behind
-from makerlab.report.profits import StoredPeriods, StoredProfits, same_periods
+from makerlab.report.profits import StoredPeriods, StoredProfits, joined, same_periods
 from makerlab.report.ranking import RankingGroup
 from makerlab.report.records import RunRecord
 from makerlab.statistics.deflated import deflated_sharpe_ratio, expected_maximum_sharpe
@@ -73,10 +73,13 @@ class GroupEvidence:
     def of(self, runs: Sequence[RunRecord]) -> Evidence:
         """Return the evidence of a config: the mean over its seeds of what each one's says.
 
-        The seeds share their periods, so more of them make no longer record.
+        The seeds share their periods, so more of them make no longer record; the folds of a
+        walk-forward follow one another and do.
         """
-        found = [run.profits for run in runs if run.profits is not None]
-        if not found or len(found) < len(runs):
+        if not runs or any(run.profits is None for run in runs):
+            return NO_EVIDENCE
+        found = _candidates(runs)
+        if len({(each.periods.period, each.periods.per_year) for each in found}) > 1:
             return NO_EVIDENCE
         each = [moments(profits.periods.learned) for profits in found]
         together = Moments(
@@ -93,14 +96,16 @@ def group_evidence(group: RankingGroup, behind: Behind) -> GroupEvidence:
     """Return what the stored profits of a group's runs say; `behind` counts what was tried."""
     found = {run.path: run.profits for run in group.records if run.profits is not None}
     known = {path: moments(profits.periods.learned) for path, profits in found.items()}
-    variance = _variance_between_trials(list(known.values()))
+    candidates = _candidates(_distinct(group.records))
+    together = [moments(profits.periods.learned) for profits in candidates]
+    variance = _variance_between_trials(together if group.walk_forward else list(known.values()))
     return GroupEvidence(
         behind=behind,
         runs={
             path: _evidence(known[path], profits.periods, behind, variance)
             for path, profits in found.items()
         },
-        overfitting=_overfitting(_distinct(group.records)),
+        overfitting=_overfitting(_distinct(group.records), candidates),
         variance=variance,
     )
 
@@ -127,6 +132,8 @@ def _evidence(
         return Evidence(**named)  # type: ignore[arg-type]
     shape = {"skewness": known.skewness, "raw_kurtosis": known.raw_kurtosis}
     trials = max(behind.total, 1)
+    # One fold is a shorter record than that of the candidates the variance is of.
+    variance = max(variance, 1.0 / (known.observations - 1))
     psr = probabilistic_sharpe_ratio(known.sharpe, observations=known.observations, **shape)
     deflated = deflated_sharpe_ratio(
         known.sharpe, observations=known.observations, trials=trials, variance=variance, **shape
@@ -153,18 +160,37 @@ def _known(value: float | npt.NDArray[np.float64]) -> float | None:
 
 def _distinct(records: Sequence[RunRecord]) -> list[RunRecord]:
     """Leave out older runs of the same settings and seed: they are the same candidate."""
-    newest = {(run.algo, run.config_name, run.variant, run.seed): run for run in _by_time(records)}
+    newest = {
+        (run.algo, run.config_name, run.variant, run.fold, run.seed): run
+        for run in _by_time(records)
+    }
     return list(newest.values())
+
+
+def _candidates(runs: Sequence[RunRecord]) -> list[StoredProfits]:
+    """Return what can be chosen: a run, or the runs of one config and seed in every fold."""
+    members: dict[tuple[str, str, str | None, int | None], list[RunRecord]] = {}
+    for run in runs:
+        if run.profits is not None:
+            key = (run.algo, run.config_name, run.variant, run.seed)
+            members.setdefault(key, []).append(run)
+    return [
+        joined([run.profits for run in sorted(found, key=_fold) if run.profits is not None])
+        for found in members.values()
+    ]
+
+
+def _fold(run: RunRecord) -> int:
+    return -1 if run.fold is None else run.fold
 
 
 def _by_time(records: Sequence[RunRecord]) -> list[RunRecord]:
     return sorted(records, key=lambda run: run.name)
 
 
-def _overfitting(runs: Sequence[RunRecord]) -> Overfitting:
+def _overfitting(runs: Sequence[RunRecord], found: Sequence[StoredProfits]) -> Overfitting:
     """Return the probability over the profits of all candidates in the periods they share."""
-    found = [run.profits for run in runs if run.profits is not None]
-    if len(found) < 2 or len(found) < len(runs):
+    if len(found) < 2 or any(run.profits is None for run in runs):
         few = "needs two runs at least" if len(runs) < 2 else "a run's profits are not stored"
         return Overfitting(None, len(found), 0, 0, "", few)
     table, period = _shared(found)

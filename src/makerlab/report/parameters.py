@@ -11,17 +11,21 @@ from makerlab.files import content_hash
 Value = str | int | float | bool | None
 Parameters = Mapping[str, Value]
 
-IDENTITY = frozenset(
-    {"task", "train.algo", "train.seed", "run.short_name", "run.notes", "run.profile"}
-)
+FOLD = frozenset({"data_split.fold"})
+"""Which part of the data is looked at; the idea under test is the same."""
+
+IDENTITY = FOLD | {
+    "task",
+    "train.algo",
+    "train.seed",
+    "run.short_name",
+    "run.notes",
+    "run.profile",
+}
 """Settings that have columns of their own or only name things."""
 
 PATHS = frozenset({"env.csv_path"})
 """Settings that say where something lies; what lies there is known by its hash."""
-
-
-FOLD = frozenset({"data_split.fold"})
-"""Which part of the data is looked at; the idea under test is the same."""
 
 
 class Flattener:
@@ -100,7 +104,7 @@ class Variants:
 
     def of(self, parameters: Parameters) -> str:
         """Return a short hash of the settings; the same for all seeds and folds of one config."""
-        left_out = PATHS | IDENTITY | FOLD
+        left_out = PATHS | IDENTITY
         content = tuple(item for item in parameters.items() if item[0] not in left_out)
         if content not in self._known:
             self._known[content] = content_hash([list(item) for item in sorted(content)])[:12]

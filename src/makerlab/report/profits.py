@@ -1,5 +1,6 @@
 """Profits per period that an evaluation left, as far as reports need them: those of the test."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,34 @@ class StoredSegments(Stored):
 def read_profits(path: Path) -> StoredProfits | None:
     """Read the test segment's profits, None when there are none; UserError when damaged."""
     return read_stored(path, StoredSegments).test if path.exists() else None
+
+
+def joined(found: Sequence[StoredProfits]) -> StoredProfits:
+    """Return the profits of one candidate in several stretches of time as one record."""
+    if len(found) == 1:
+        return found[0]
+    days = [profits.days for profits in found if profits.days is not None]
+    return StoredProfits(
+        episodes=_joined([profits.episodes for profits in found]),
+        days=_joined(days) if len(days) == len(found) else None,
+    )
+
+
+def _joined(found: Sequence[StoredPeriods]) -> StoredPeriods:
+    """A day that one stretch ends in and the next begins in is one period."""
+    starts = np.concatenate([each.starts_ms for each in found])
+    distinct, place = np.unique(starts, return_inverse=True)
+    names = [name for name in found[0].profits if all(name in each.profits for each in found)]
+    sums = {
+        name: np.bincount(place, np.concatenate([each.profits[name] for each in found]))
+        for name in names
+    }
+    return StoredPeriods(
+        period=found[0].period,
+        per_year=found[0].per_year,
+        starts_ms=tuple(distinct.tolist()),
+        profits={name: tuple(values.tolist()) for name, values in sums.items()},
+    )
 
 
 def by_day(values: Floats, starts_ms: tuple[int, ...]) -> Floats:

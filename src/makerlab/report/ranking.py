@@ -1,11 +1,12 @@
 """Which runs may be compared, and their order.
 
 Runs stand in one ranking only when they were judged on the same data (source and hash), cut into
-the same segments, under the same profile and for the same task.
+the same segments, under the same profile and for the same task. The folds of one walk-forward are
+one ranking, in which a run has its place among the runs of its own fold.
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ _SCALE_FACTS = ("env.episode_length", "env.initial_cash", "env.order_size", "env
 
 @dataclass(frozen=True)
 class RankedRun:
-    """A run and its place; equal values share a place."""
+    """A run and its place within its fold; equal values share a place."""
 
     rank: int
     record: RunRecord
@@ -53,7 +54,8 @@ class RankingGroup:
     data_path: str
     data_sha256: str
     profile: str
-    split: dict[str, Any]
+    splits: Mapping[int | None, dict[str, Any]]
+    walk_forward: dict[str, Any] | None
     sort_by: str
     ranked: tuple[RankedRun, ...]
     unranked: tuple[tuple[RunRecord, str], ...]
@@ -117,14 +119,19 @@ def group_id(record: RunRecord) -> str | None:
     manifest = record.manifest
     if manifest is None or manifest.data.sha256 is None or manifest.split is None:
         return None
-    ranges = tuple(
-        (name, str(segment.get("start")), str(segment.get("end")))
-        for name, segment in manifest.split.items()
-        if isinstance(segment, dict)
-    )
-    key = _hash((manifest.task, manifest.data_source, manifest.data.sha256, ranges))
+    plan = manifest.walk_forward
+    cut = _ranges(manifest.split) if plan is None else tuple(sorted(plan.items()))
+    key = _hash((manifest.task, manifest.data_source, manifest.data.sha256, cut))
     profile = manifest.profile or "own"
     return f"{manifest.data_source}-{manifest.data.sha256[:8]}-{key[:6]}-{profile}"
+
+
+def _ranges(split: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    return tuple(
+        (name, str(segment.get("start")), str(segment.get("end")))
+        for name, segment in split.items()
+        if isinstance(segment, dict)
+    )
 
 
 _hash = functools.cache(content_hash)
@@ -161,14 +168,30 @@ def _group(name: str, runs: Sequence[RunRecord], sort_by: str) -> RankingGroup:
         data_path=manifest.data.path or "",
         data_sha256=manifest.data.sha256,
         profile=manifest.profile,
-        split=manifest.split or {},
+        splits=_splits(runs),
+        walk_forward=manifest.walk_forward,
         sort_by=sort_by,
         ranked=tuple(_ranked(comparable, sort_by)),
         unranked=tuple(unranked),
     )
 
 
+def _splits(runs: Sequence[RunRecord]) -> dict[int | None, dict[str, Any]]:
+    """Return the segments of each fold, in order."""
+    found = {run.fold: run.manifest.split or {} for run in runs if run.manifest is not None}
+    return dict(sorted(found.items(), key=lambda item: -1 if item[0] is None else item[0]))
+
+
 def _ranked(records: Sequence[RunRecord], sort_by: str) -> Iterator[RankedRun]:
+    """Yield fold after fold: profits of different times have no order."""
+    folds: dict[int | None, list[RunRecord]] = {}
+    for record in sorted(records, key=lambda record: -1 if record.fold is None else record.fold):
+        folds.setdefault(record.fold, []).append(record)
+    for members in folds.values():
+        yield from _ranked_fold(members, sort_by)
+
+
+def _ranked_fold(records: Sequence[RunRecord], sort_by: str) -> Iterator[RankedRun]:
     sign = 1.0 if smaller_is_better(sort_by) else -1.0
 
     def place(record: RunRecord) -> tuple[float, str]:

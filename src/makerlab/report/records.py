@@ -27,7 +27,9 @@ SEGMENTS = ("valid", "test")
 DIFFERENCE = f"difference_{HEADLINE}"
 """The headline metric minus the best baseline's, as a column after `valid_` or `test_`."""
 
-_RUN_NAME = re.compile(r"^\d{8}_\d{6}_(?P<short_name>.+?)(_seed(?P<seed>\d+))?$")
+_RUN_NAME = re.compile(
+    r"^\d{8}_\d{6}_(?P<short_name>.+?)(_fold(?P<fold>\d+))?(_seed(?P<seed>\d+))?$"
+)
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,15 @@ class RunRecord:
     @property
     def seed(self) -> int | None:
         """The training seed."""
-        if self.manifest is not None:
-            return self.manifest.seed
-        found = self._from_name("seed")
+        return self.manifest.seed if self.manifest is not None else self._number("seed")
+
+    @property
+    def fold(self) -> int | None:
+        """The fold of a walk-forward, None for a run that is of none."""
+        return self.manifest.fold if self.manifest is not None else self._number("fold")
+
+    def _number(self, part: str) -> int | None:
+        found = self._from_name(part)
         return None if found is None else int(found)
 
     def _from_name(self, part: str) -> str | None:

@@ -21,6 +21,7 @@ LEARNED = "learned"
 PIVOT_HEADER = (
     "config_name",
     "config_variant",
+    "fold",
     "seed",
     "profile",
     "data_source",
@@ -87,7 +88,7 @@ def _tidy(record: RunRecord) -> Iterator[list[Cell]]:
     if record.metrics is None:
         return
     manifest = record.manifest
-    identity: list[Cell] = [record.config_name, record.variant, record.seed]
+    identity: list[Cell] = [record.config_name, record.variant, record.fold, record.seed]
     identity += [manifest.profile, manifest.data_source] if manifest else [None, None]
     identity += [group_id(record), record.state]
     for name in SEGMENTS:

@@ -71,6 +71,7 @@ class StoredManifest(Stored):
     profile: str = ""
     notes: str = ""
     seed: int | None = None
+    fold: int | None = None
     error: StoredError | None = None
     owner: dict[str, Any] | None = None
     train_key: str | None = None
@@ -82,6 +83,14 @@ class StoredManifest(Stored):
     split: dict[str, Any] | None = None
     tuned_params: StoredTuning | None = None
     fill_model: dict[str, Any] | None = None
+
+    @property
+    def walk_forward(self) -> dict[str, Any] | None:
+        """The plan that this run is a fold of, without the fold; None when there is none."""
+        plan = (self.split or {}).get("walk_forward")
+        if not isinstance(plan, dict):
+            return None
+        return {name: value for name, value in plan.items() if name != "fold"}
 
     @property
     def trials(self) -> int | None:

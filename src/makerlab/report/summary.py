@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic_core import to_json
 
-from makerlab.report.by_config import Standing
+from makerlab.report.by_config import ConfigSummary, Standing
 from makerlab.report.judgement import (
     JUDGEMENT,
     NO_JUDGEMENT,
@@ -26,9 +26,12 @@ from makerlab.report.ranking import RankingGroup, group_id
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
 from makerlab.report.stored import HEADLINE, StoredSegment
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
-from makerlab.statistics.over_seeds import mean_intervals
+from makerlab.statistics.over_seeds import Floats, mean_intervals
 
 Numbers = list[float | None]
+
+POOLED = "pooled"
+"""In the column `fold`: the row is of all folds of a walk-forward."""
 
 
 class Row(NamedTuple):
@@ -39,7 +42,8 @@ class Row(NamedTuple):
     tail: list[Cell]
 
 
-_IDENTITY = ("run", "task", "algo", "config_name", "config_variant", "seed", "profile", "notes")
+_IDENTITY = ("run", "task", "algo", "config_name", "config_variant", "fold", "seed")
+_ABOUT = ("profile", "notes")
 _STANDING = ("state", "evaluated", "cross_env", "ranking_group", "rank")
 _CHOICE = ("trials", "tuning_score", "tuning_rescored")
 _ORIGIN = (
@@ -64,7 +68,7 @@ def runs_table(
     """Return header and rows of runs_summary.csv: groups in order, best first, the rest last."""
     parameters = varying(record.parameters for record in records)
     metrics, baselines = _names(records)
-    header = [*_IDENTITY, *_STANDING, *parameters]
+    header = [*_IDENTITY, *_ABOUT, *_STANDING, *parameters]
     for segment in SEGMENTS:
         for name in (*metrics, *(f"{baseline}_{HEADLINE}" for baseline in baselines), DIFFERENCE):
             header += _three(f"{segment}_{name}")
@@ -89,11 +93,19 @@ def runs_table(
 
 
 def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Row]]:
-    """Return header and rows of runs_by_config.csv: mean and t interval over seeds."""
-    summaries = [(group, summary) for group, configs in standings for summary in configs]
+    """Return header and rows of runs_by_config.csv: mean and t interval over seeds.
+
+    A walk-forward has a row that pools its folds, with intervals over folds, and one per fold.
+    """
+    summaries = [
+        (group, summary)
+        for group, configs in standings
+        for config in configs
+        for summary in (config, *config.folds)
+    ]
     records = [record for _, summary in summaries for record in summary.runs]
     metrics, baselines = _names(records)
-    header = ["ranking_group", "task", "algo", "config_name", "config_variant", "profile"]
+    header = ["ranking_group", "task", "algo", "config_name", "config_variant", "fold", "profile"]
     header += ["data_source", "data_sha256", "seeds", "seed_list", "runs_left_out", "trials"]
     columns = [f"{segment}_{name}" for segment in SEGMENTS for name in (*metrics, DIFFERENCE)]
     header += itertools.chain.from_iterable(map(_three, columns))
@@ -105,10 +117,12 @@ def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Ro
     def rows() -> Iterator[Row]:
         for group, summary in summaries:
             head: list[Cell] = [group.id, group.task, summary.algo, summary.config_name]
-            head += [summary.variant, group.profile, group.data_source, group.data_sha256]
-            head += [summary.seeds, " ".join(str(run.seed) for run in summary.runs)]
+            head += [summary.variant, POOLED if summary.folds else summary.fold]
+            head += [group.profile, group.data_source, group.data_sha256]
+            seeds = dict.fromkeys(str(run.seed) for run in summary.runs)
+            head += [summary.seeds, " ".join(seeds)]
             head += [summary.left_out, summary.trials]
-            numbers = _means(summary.runs, metrics)
+            numbers = _means(summary, metrics)
             for segment, name in itertools.product(SEGMENTS, baselines):
                 numbers += summary.baseline(segment, name)
             numbers += summary.verdict.over_episodes
@@ -118,14 +132,25 @@ def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Ro
     return header, rows()
 
 
-def _means(runs: Sequence[RunRecord], metrics: Sequence[str]) -> Numbers:
-    """Return mean and t interval over seeds of each metric and difference, valid then test."""
+def _means(summary: ConfigSummary, metrics: Sequence[str]) -> Numbers:
+    """Return mean and t interval over seeds of each metric and difference, valid then test.
+
+    Folds are pooled: theirs are the mean of their means over seeds and the interval over them.
+    """
+    values = _values(summary.runs, metrics)
+    if summary.folds:
+        values = np.stack([_values(fold.runs, metrics).mean(axis=0) for fold in summary.folds])
+    three = mean_intervals(values)
+    return [None if math.isnan(cell) else cell for cell in three.T.ravel().tolist()]
+
+
+def _values(runs: Sequence[RunRecord], metrics: Sequence[str]) -> Floats:
+    """Return metrics and differences, valid then test: (runs, columns), NaN where undefined."""
     values = [
         [estimate.value for name in SEGMENTS for estimate in _estimates(run, name, metrics)]
         for run in runs
     ]
-    three = mean_intervals(np.array(values, dtype=np.float64))
-    return [None if math.isnan(cell) else cell for cell in three.T.ravel().tolist()]
+    return np.array(values, dtype=np.float64)
 
 
 def _estimates(run: RunRecord, segment_name: str, metrics: Sequence[str]) -> list[Estimate]:
@@ -183,7 +208,7 @@ def _in_order(
 def _identity(record: RunRecord) -> list[Cell]:
     manifest = record.manifest
     names: list[Cell] = [record.name, manifest.task if manifest else None, record.algo]
-    names += [record.config_name, record.variant, record.seed]
+    names += [record.config_name, record.variant, record.fold, record.seed]
     return names + ([manifest.profile, manifest.notes] if manifest else [None, None])
 
 

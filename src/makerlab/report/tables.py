@@ -1,7 +1,8 @@
 """The tables that people read: a ranking, configs beside their baselines, plain sentences."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from makerlab.report.believing import evidence_lines, verdicts
 from makerlab.report.by_config import ConfigSummary
@@ -14,6 +15,8 @@ from makerlab.report.ranking import (
 )
 from makerlab.report.stored import HEADLINE
 from makerlab.report.words import interval, table
+
+_Cell = TypeVar("_Cell")
 
 
 def group_lines(
@@ -46,7 +49,7 @@ def heading(group: RankingGroup) -> Iterator[str]:
         yield "SYNTHETIC DATA: a made-up market; these numbers say nothing about a real one."
     if group.quick:
         yield "quick profile: too few steps to believe."
-    yield f"Segments: {_segments(group)}."
+    yield from _segments(group)
     if group.ranked and chosen_on_test(group.sort_by):
         yield (
             f"SORTED BY A TEST METRIC ({group.sort_by}): choosing by this table is choosing on the "
@@ -56,12 +59,22 @@ def heading(group: RankingGroup) -> Iterator[str]:
         yield f"Note: {note}."
 
 
-def _segments(group: RankingGroup) -> str:
-    parts = []
-    for name, segment in group.split.items():
-        if isinstance(segment, dict):
-            parts.append(f"{name} {_day(segment.get('start'))} to {_day(segment.get('end'))}")
-    return ", ".join(parts)
+def _segments(group: RankingGroup) -> Iterator[str]:
+    plan = group.walk_forward
+    if plan is not None:
+        gap = f"purge {plan.get('purge_bars')} and embargo {plan.get('embargo_bars')} bars"
+        yield f"Walk-forward: {plan.get('folds')} folds, {plan.get('mode')}, {gap}."
+    for fold, split in group.splits.items():
+        name = "Segments" if fold is None else f"Fold {fold}"
+        yield f"{name}: {_ranges(split)}."
+
+
+def _ranges(split: Mapping[str, object]) -> str:
+    return ", ".join(
+        f"{name} {_day(segment.get('start'))} to {_day(segment.get('end'))}"
+        for name, segment in split.items()
+        if isinstance(segment, dict) and name != "walk_forward"
+    )
 
 
 def _day(stamp: object) -> str:
@@ -72,14 +85,19 @@ def _day(stamp: object) -> str:
 def _ranking(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int) -> Iterator[str]:
     labels = {run.path: each.label for each in summaries for run in each.runs}
     metric = metric_of(group.sort_by)
-    rows = []
-    for ranked in group.ranked[:top_k]:
+    rows: list[list[object]] = []
+    shown: Counter[int | None] = Counter()
+    for ranked in group.ranked:
         record = ranked.record
+        shown[record.fold] += 1
+        if shown[record.fold] > top_k:
+            continue
         manifest = record.manifest
         rows.append(
             [
                 ranked.rank,
                 labels.get(record.path, f"{record.config_name} (repeated)"),
+                *_if_walked(group, record.fold),
                 record.seed,
                 interval(record.estimate(f"valid_{metric}")),
                 interval(record.estimate(f"test_{metric}")),
@@ -89,39 +107,63 @@ def _ranking(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int
             ]
         )
     order = "smallest first" if smaller_is_better(group.sort_by) else "largest first"
-    shown = f"{len(rows)} of {len(group.ranked)} runs"
-    yield f"Ranked by {group.sort_by}, {order}; {shown}; [bootstrap interval over episodes]"
-    headers = ["rank", "config", "seed", f"valid\n{metric}", f"test\n{metric}"]
+    place = " within its fold" if group.walk_forward else ""
+    yield (
+        f"Ranked{place} by {group.sort_by}, {order}; {len(rows)} of {len(group.ranked)} runs; "
+        "[bootstrap interval over episodes]"
+    )
+    headers = [
+        "rank",
+        "config",
+        *_if_walked(group, "fold"),
+        "seed",
+        f"valid\n{metric}",
+        f"test\n{metric}",
+    ]
     headers += [f"test {HEADLINE} minus\nbest baseline's", "trials", "run"]
     yield from table(rows, headers)
+
+
+def _if_walked(group: RankingGroup, cell: _Cell) -> list[_Cell]:
+    """Return a cell of the column of folds, which only a walk-forward has."""
+    return [cell] if group.walk_forward else []
 
 
 def _configs(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int) -> Iterator[str]:
     metric = metric_of(group.sort_by)
     rows: list[Sequence[object]] = []
     for summary in summaries[:top_k]:
-        rows.append(
-            [
-                summary.label,
-                f"{summary.algo} (learned)",
-                interval(summary.mean(f"valid_{metric}")),
-                interval(summary.mean(f"test_{metric}")),
-                interval(summary.verdict.difference),
-                summary.seeds,
-                summary.trials,
-            ]
-        )
+        rows.append(_learned_row(summary, summary.label, metric))
+        rows += [_learned_row(fold, f"fold {fold.fold}", metric) for fold in summary.folds]
         rows += [_baseline_row(summary, name, metric) for name in summary.baselines]
     shown = f"{min(top_k, len(summaries))} of {len(summaries)} configs"
-    yield (
-        f"Configs over their seeds, {shown}; learned: mean [t interval over seeds]; "
-        "baselines: value [bootstrap interval over episodes]; difference: [interval over seeds and "
-        "days]"
-    )
+    yield f"Configs over their {_WALKED if group.walk_forward else _SEEDS}".format(shown)
     headers = ["config", "policy", f"valid\n{metric}", f"test\n{metric}"]
     headers += [f"test {HEADLINE} minus\nbest baseline's", "seeds", "trials"]
     yield from table(rows, headers)
     yield "* best baseline, chosen on the validation segment"
+
+
+_SEEDS = (
+    "seeds, {}; learned: mean [t interval over seeds]; baselines: value [bootstrap interval over "
+    "episodes]; difference: [interval over seeds and days]"
+)
+_WALKED = (
+    "folds, {}; mean over folds of means over seeds [t interval over folds]; a fold: mean [t "
+    "interval over seeds], its difference: [interval over seeds and days]"
+)
+
+
+def _learned_row(summary: ConfigSummary, label: str, metric: str) -> list[object]:
+    return [
+        label,
+        f"{summary.algo} (learned)",
+        interval(summary.mean(f"valid_{metric}")),
+        interval(summary.mean(f"test_{metric}")),
+        interval(summary.verdict.difference),
+        summary.seeds,
+        summary.trials,
+    ]
 
 
 def _baseline_row(summary: ConfigSummary, name: str, metric: str) -> list[object]:

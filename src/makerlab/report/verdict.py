@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from makerlab.report.profits import StoredProfits, by_day
 from makerlab.report.stored import HEADLINE, StoredSegment
-from makerlab.statistics.bootstrap import UNDEFINED, Estimate
+from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_above, mean_interval
 from makerlab.statistics.multiple import holm_adjusted
 from makerlab.statistics.two_way import two_way_mean
 
@@ -45,6 +45,84 @@ class Verdict:
     earned_more: tuple[str, ...]
     reason: str | None
     level: float = LEVEL
+    folds: int | None = None
+
+
+Results = tuple[Sequence[StoredSegment], Sequence[StoredProfits | None]]
+"""Each seed's results on the test segment and its profits there."""
+
+
+def compare_folds(folds: Sequence[Results]) -> Verdict:
+    """Compare a config with the baselines over the folds of a walk-forward.
+
+    What other times would bring is uncertain on top of seeds and days. A fold's mean over its seeds
+    and days holds a draw of each, so the t interval over the folds' means covers all three, however
+    few the folds are (two give a very wide one). A fold's best baseline is the one that its own
+    validation chose. `over_episodes` is the interval of a mean of independent strata.
+    """
+    each = [compare(segments, profits) for segments, profits in folds]
+    verdict = dataclasses.replace(
+        each[0],
+        outcome="unknown",
+        seeds=min(one.seeds for one in each),
+        periods=sum(one.periods for one in each),
+        difference=UNDEFINED,
+        over_episodes=_mean_of_strata([one.over_episodes for one in each]),
+        p_better=None,
+        p_worse=None,
+        earned_more=(),
+        folds=len(folds),
+    )
+    reasons = [_why_not(kept, _best(segments)) for segments, kept in folds]
+    reason = next((one for one in reasons if one is not None), None)
+    if reason is not None:
+        return dataclasses.replace(verdict, reason=reason)
+    means = [
+        {name: float(table.mean()) for name, table in _tables(_stored(kept)).items()}
+        for _, kept in folds
+    ]
+    if len({tuple(found) for found in means}) > 1:
+        return dataclasses.replace(verdict, reason="its folds have different baselines")
+    to_best = [
+        found[_best(segments).pop() or ""]
+        for found, (segments, _) in zip(means, folds, strict=True)
+    ]
+    over = {name: [found[name] for found in means] for name in means[0]}
+    return dataclasses.replace(
+        verdict,
+        difference=mean_interval(to_best, confidence=1.0 - LEVEL),
+        p_better=_known(max(mean_above(values) for values in over.values())),
+        p_worse=_known(mean_above([-value for value in to_best])),
+        earned_more=tuple(name for name, values in over.items() if np.mean(values) < 0.0),
+        reason="a single fold, other times may differ" if len(folds) < 2 else None,
+    )
+
+
+def _mean_of_strata(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the mean of independent estimates; their half widths add up in squares.
+
+    Source: Cochran, Sampling Techniques, 3rd edition, 1977, section 5.3, for strata of equal
+    weight, with half widths upwards and downwards in place of standard errors.
+    """
+    if any(each.value is None for each in estimates):
+        return UNDEFINED
+    value = float(np.mean([each.value for each in estimates]))
+    if any(each.low is None or each.high is None for each in estimates):
+        return Estimate(value, None, None)
+    bounds = np.array(estimates, dtype=np.float64)
+    down, up = (
+        float(np.sqrt(np.square(bounds[:, side] - bounds[:, 0]).sum())) / len(estimates)
+        for side in (1, 2)
+    )
+    return Estimate(value, value - down, value + up)
+
+
+def _best(segments: Sequence[StoredSegment]) -> set[str | None]:
+    return {segment.best_baseline for segment in segments}
+
+
+def _stored(profits: Sequence[StoredProfits | None]) -> list[StoredProfits]:
+    return [found for found in profits if found is not None]
 
 
 def compare(segments: Sequence[StoredSegment], profits: Sequence[StoredProfits | None]) -> Verdict:
@@ -67,12 +145,11 @@ def compare(segments: Sequence[StoredSegment], profits: Sequence[StoredProfits |
         earned_more=_earned_more(segments),
         reason=None,
     )
-    best = {segment.best_baseline for segment in segments}
+    best = _best(segments)
     reason = _why_not(profits, best)
     if reason is not None:
         return dataclasses.replace(verdict, reason=reason)
-    kept = [found for found in profits if found is not None]
-    tables = _tables(kept)
+    tables = _tables(_stored(profits))
     to_best = two_way_mean(tables[best.pop() or ""])
     above = [two_way_mean(table).p_above for table in tables.values()]
     return dataclasses.replace(
@@ -87,7 +164,7 @@ def compare(segments: Sequence[StoredSegment], profits: Sequence[StoredProfits |
 
 def _why_not(profits: Sequence[StoredProfits | None], best: set[str | None]) -> str | None:
     """Return why differences can't be taken, None when they can."""
-    kept = [found for found in profits if found is not None]
+    kept = _stored(profits)
     if not kept or len(kept) < len(profits):
         return "profits per period are not stored, evaluate again"
     if len({found.episodes.starts_ms for found in kept}) > 1:

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from makerlab.config.load import describe as describe_setting
 from makerlab.files import write_text
@@ -46,6 +47,14 @@ class AnalysisResult:
         return sum(len(group.ranked) for group in self.groups)
 
 
+class _Drawings(NamedTuple):
+    """What is to be drawn: settings against a metric, and walk-forwards fold by fold."""
+
+    plots: Sequence[Plot]
+    walked: Sequence[Standing]
+    metric: str
+
+
 def analyze(
     runs_dir: Path,
     *,
@@ -66,7 +75,7 @@ def analyze(
     column or setting that there is not; then nothing is written.
     """
     with _no_garbage_collection():
-        result, plots = _tables(
+        result, drawings = _tables(
             runs_dir,
             sort_by=sort_by,
             top_k=top_k,
@@ -78,7 +87,7 @@ def analyze(
         )
         if plots_dir is None:
             return result
-        return dataclasses.replace(result, plots=tuple(_draw(plots, plots_dir, report)))
+        return dataclasses.replace(result, plots=tuple(_draw(drawings, plots_dir, report)))
 
 
 def _tables(
@@ -91,7 +100,7 @@ def _tables(
     plots_dir: Path | None,
     spreadsheet: bool | None,
     report: Report,
-) -> tuple[AnalysisResult, list[Plot]]:
+) -> tuple[AnalysisResult, _Drawings]:
     kept = {HEADLINE} | ({metric_of(sort_by)} if sort_by else set())
     records = read_runs(runs_dir, baseline_metrics=frozenset(kept))
     sort_column = check_column(sort_by, records, flag="--sort_by")
@@ -99,7 +108,8 @@ def _tables(
     groups = ranking_groups(records, sort_by=sort_column)
     standings = standings_of(groups, behind_all(runs_dir, records))
     plots = plan_plots(standings, parameter=plot_param, metric=plot_column)
-    if plots and plots_dir is not None:
+    walked = [each for each in standings if each[0].walk_forward and plot_param is None]
+    if (plots or walked) and plots_dir is not None:
         check_writable(plots_dir)
     result = _write(runs_dir, records, standings)
     _write_spreadsheet(
@@ -111,7 +121,7 @@ def _tables(
         report("")
     for line in _closing(result):
         report(line)
-    return result, plots
+    return result, _Drawings(plots, walked, plot_column)
 
 
 def _write(
@@ -163,18 +173,22 @@ def _closing(result: AnalysisResult) -> Iterator[str]:
         yield "Nothing to rank yet; evaluate with scripts/evaluate_policy.py --model_path RUN_DIR"
 
 
-def _draw(plots: Sequence[Plot], plots_dir: Path, report: Report) -> list[Path]:
-    if not plots:
+def _draw(drawings: _Drawings, plots_dir: Path, report: Report) -> list[Path]:
+    plots = drawings.plots
+    if not plots and not drawings.walked:
         report("No plots: they need two comparable evaluated runs that differ in a setting.")
         return []
     # Drawing libraries are slow to import, and not needed where nothing is drawn.
+    from makerlab.report.fold_plots import draw_fold_plots
     from makerlab.report.plots import draw_plots
 
-    drawn = list(draw_plots(plots[:MOST_PLOTS], plots_dir=plots_dir, describe=descriptions()))
+    options: Any = {"plots_dir": plots_dir, "describe": descriptions()}
+    drawn = list(draw_fold_plots(drawings.walked, metric=drawings.metric, **options))
+    drawn += draw_plots(plots[:MOST_PLOTS], **options)
     report(f"{plots_dir}: {len(drawn)} plots, {drawn[0].name} first")
-    if len(plots) > len(drawn):
+    if len(plots) > MOST_PLOTS:
         report(
-            f"{len(plots) - len(drawn)} more plots were left out ({MOST_PLOTS} is the most at "
+            f"{len(plots) - MOST_PLOTS} more plots were left out ({MOST_PLOTS} is the most at "
             "once); name a setting with --plot_param"
         )
     older = sorted(set(plots_dir.glob("analysis_*.png")) - set(drawn))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, stdtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,3 +68,17 @@ def mean_interval(values: npt.ArrayLike, *, confidence: float = 0.95) -> Estimat
     reach = float(stdtrit(len(sample) - 1, 0.5 + confidence / 2.0))
     half = reach * float(sample.std(ddof=1)) / float(np.sqrt(len(sample)))
     return Estimate(mean, mean - half, mean + half)
+
+
+def mean_above(values: npt.ArrayLike) -> float:
+    """Return the one-sided p-value of "the true mean is not above zero"; NaN of fewer than two.
+
+    Student's t test; values that are all the same are as sure as their sign.
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if len(sample) < 2:
+        return float("nan")
+    error = float(sample.std(ddof=1)) / float(np.sqrt(len(sample)))
+    if error <= 1e-12 * float(np.abs(sample).max()):
+        return float(np.interp(np.sign(sample.mean()), (-1.0, 0.0, 1.0), (1.0, 0.5, 0.0)))
+    return float(stdtr(len(sample) - 1, -float(sample.mean()) / error))
