@@ -71,7 +71,6 @@ class MadeUpRun:
 
     config_name: str = "env_baseline"
     seed: int = 0
-    fold: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     valid: Triple = (5.0, 2.0, 8.0)
     test: Triple = (4.0, 1.0, 7.0)
@@ -87,6 +86,7 @@ class MadeUpRun:
     metric_names: tuple[str, ...] = METRIC_NAMES
     manifest: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    fold: int | None = None
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from scipy import stats
 from makerlab.statistics.bootstrap import (
     UNDEFINED,
     Estimate,
+    mean_above,
     mean_interval,
     percentile_interval,
     resample_weights,
@@ -97,3 +98,12 @@ def test_three_seeds_hold_the_truth_as_often_as_they_say() -> None:
 
 def test_an_estimate_is_written_as_three_plain_values() -> None:
     assert Estimate(1.0, None, None).to_dict() == {"value": 1.0, "low": None, "high": None}
+
+
+def test_the_p_value_of_a_mean_is_students() -> None:
+    values = np.random.default_rng(3).normal(0.4, 1.0, 7)
+    expected = stats.ttest_1samp(values, 0.0, alternative="greater").pvalue
+    assert mean_above(values) == pytest.approx(expected)
+    assert mean_above(-values) == pytest.approx(1.0 - expected)
+    assert np.isnan(mean_above([1.0]))
+    assert [mean_above([x, x, x]) for x in (2.0, 0.0, -2.0)] == [0.0, 0.5, 1.0]

@@ -1,7 +1,7 @@
 """The tables that people read: a ranking, configs beside their baselines, plain sentences."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from makerlab.report.believing import evidence_lines, verdicts
@@ -49,7 +49,8 @@ def heading(group: RankingGroup) -> Iterator[str]:
         yield "SYNTHETIC DATA: a made-up market; these numbers say nothing about a real one."
     if group.quick:
         yield "quick profile: too few steps to believe."
-    yield from _segments(group)
+    for name, text in segments_of(group):
+        yield f"{name}: {text}."
     if group.ranked and chosen_on_test(group.sort_by):
         yield (
             f"SORTED BY A TEST METRIC ({group.sort_by}): choosing by this table is choosing on the "
@@ -59,22 +60,20 @@ def heading(group: RankingGroup) -> Iterator[str]:
         yield f"Note: {note}."
 
 
-def _segments(group: RankingGroup) -> Iterator[str]:
+def segments_of(group: RankingGroup) -> Iterator[tuple[str, str]]:
+    """Yield (name, what it is) of the segments, or of the plan and of each of its folds."""
     plan = group.walk_forward
     if plan is not None:
         gap = f"purge {plan.get('purge_bars')} and embargo {plan.get('embargo_bars')} bars"
-        yield f"Walk-forward: {plan.get('folds')} folds, {plan.get('mode')}, {gap}."
+        yield "Walk-forward", f"{plan.get('folds')} folds, {plan.get('mode')}, {gap}"
     for fold, split in group.splits.items():
-        name = "Segments" if fold is None else f"Fold {fold}"
-        yield f"{name}: {_ranges(split)}."
-
-
-def _ranges(split: Mapping[str, object]) -> str:
-    return ", ".join(
-        f"{name} {_day(segment.get('start'))} to {_day(segment.get('end'))}"
-        for name, segment in split.items()
-        if isinstance(segment, dict) and name != "walk_forward"
-    )
+        parts = [
+            f"{name} {_day(segment.get('start'))} to {_day(segment.get('end'))}"
+            for name, segment in split.items()
+            if isinstance(segment, dict) and name != "walk_forward"
+        ]
+        if parts:
+            yield "Segments" if fold is None else f"Fold {fold}", ", ".join(parts)
 
 
 def _day(stamp: object) -> str:

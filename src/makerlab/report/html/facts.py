@@ -9,6 +9,7 @@ from makerlab.report.html.artefacts import Shelf
 from makerlab.report.html.numbers import plain, whole
 from makerlab.report.ranking import RankingGroup
 from makerlab.report.records import RunRecord
+from makerlab.report.tables import segments_of
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,7 @@ def _span(group: RankingGroup, manifests: Sequence[Mapping[str, Any]]) -> list[F
         found.append(
             Fact("Span", f"{day(data['start'])} to {day(data['end'])} UTC{rows}{length}{holes}")
         )
-    parts = [
-        f"{name} {day(part.get('start'))} to {day(part.get('end'))}"
-        for name, part in group.split.items()
-        if isinstance(part, dict)
-    ]
-    return [*found, Fact("Segments", "; ".join(parts))] if parts else found
+    return [*found, *(Fact(name, text) for name, text in segments_of(group))]
 
 
 def _length(bar_ms: int) -> str:

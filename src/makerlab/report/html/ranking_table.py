@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from makerlab.report.by_config import Standing
+from makerlab.report.by_config import ConfigSummary, Standing
 from makerlab.report.html.numbers import NOTHING, whole, with_interval, words
 from makerlab.report.ranking import metric_of, smaller_is_better
 from makerlab.report.records import DIFFERENCE, RunRecord
@@ -51,7 +51,7 @@ def runs_table(standing: Standing) -> RunsTable:
     extra = [name for name in _ALWAYS if name != metric and _known(standing, name)]
     columns = [f"valid_{metric}", f"test_{metric}", f"test_{DIFFERENCE}"]
     columns += [f"test_{name}" for name in extra]
-    labels = {run.path: config.label for config in configs for run in config.runs}
+    labels = {run.path: _label(config, run) for config in configs for run in config.runs}
     order = "smallest" if smaller_is_better(group.sort_by) else "largest"
     names = [
         words(column).replace("difference net profit", "net profit minus best baseline's")
@@ -66,6 +66,10 @@ def runs_table(standing: Standing) -> RunsTable:
         rows=tuple(rows),
         configs=tuple(dict.fromkeys(row.config for row in rows)),
     )
+
+
+def _label(config: ConfigSummary, run: RunRecord) -> str:
+    return config.label if run.fold is None else f"{config.label} fold {run.fold}"
 
 
 def _known(standing: Standing, metric: str) -> bool:

@@ -113,6 +113,8 @@ def _kind(verdict: Verdict) -> str:
         return "over episodes alone"
     p = verdict.p_adjusted
     shown = "" if p is None else f"; p {'below 0.001' if p < 0.001 else f'{p:.3f}'} corrected"
+    if verdict.folds:
+        return f"over {verdict.folds} folds{shown}"
     return f"over seeds and days together{shown}"
 
 
