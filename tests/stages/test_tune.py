@@ -1,6 +1,7 @@
 """Studies: totals, slots, pruning, the record of what was chosen."""
 
 import datetime
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -110,6 +111,17 @@ def test_every_slot_has_a_sampler_seed_of_its_own(tmp_path: Path) -> None:
     record = tuned(tmp_path, resolved(tmp_path, tune__n_trials=4, tune__train_timesteps=40))
     rates = [trial.params["learning_rate"] for trial in trials(tmp_path, record["study"])]
     assert len(set(rates)) == 4
+
+
+def test_trials_with_the_same_parameters_have_the_same_score(tmp_path: Path) -> None:
+    """Trap: trials compared on different seeds and windows."""
+    same: dict[str, Any] = {"tune__search_space__net_arch": [[8]]}
+    for name, end in itertools.product(("gamma", "tau", "learning_rate"), ("low", "high")):
+        same[f"tune__search_space__{name}__{end}"] = 0.01
+    record = tuned(tmp_path, resolved(tmp_path, tune__n_trials=3, tune__startup_trials=3, **same))
+    found = [trial.intermediate_values for trial in trials(tmp_path, record["study"])]
+    assert len(found) == 3 and len(found[0]) == 4
+    assert found[0] == found[1] == found[2]
 
 
 def test_pruning_stops_bad_trials_before_their_last_step(tmp_path: Path) -> None:
