@@ -50,19 +50,9 @@ def episode_sums(trajectories: Trajectories) -> Sums:
     capital = trajectories.market.settings.initial_cash
     limit = trajectories.market.settings.max_inventory
     opening = np.full((len(trajectories.starts), 1), capital)
-    equity = np.concatenate([opening, trajectories.equity], axis=1)
-    returns = np.diff(equity, axis=1) / capital
     position = np.abs(trajectories.inventory)
-    final = np.array([row[np.isfinite(row)][-1] for row in equity])
-    peak = np.fmax.accumulate(equity, axis=1)
-    sums = {
-        "bars": np.isfinite(returns).sum(axis=1).astype(np.float64),
-        "profit": final - capital,
-        "return": np.nansum(returns, axis=1),
-        "return_squared": np.nansum(np.square(returns), axis=1),
-        "downside_squared": np.nansum(np.square(np.minimum(returns, 0.0)), axis=1),
-        "drawdown": np.nanmax(peak - equity, axis=1),
-        "drawdown_share": np.nanmax((peak - equity) / peak, axis=1),
+    sums = equity_sums(np.concatenate([opening, trajectories.equity], axis=1))
+    sums |= {
         "bid_fills": np.nansum(trajectories.bid_filled > 0.0, axis=1).astype(np.float64),
         "ask_fills": np.nansum(trajectories.ask_filled > 0.0, axis=1).astype(np.float64),
         "position": np.nansum(position, axis=1),
@@ -74,8 +64,29 @@ def episode_sums(trajectories: Trajectories) -> Sums:
     for bars in MARKOUT_BARS:
         gain, count = _markouts(trajectories, bars)
         sums[f"markout_{bars}"], sums[f"markout_{bars}_fills"] = gain, count
-    sums["capital"] = np.full_like(final, capital)
     return sums
+
+
+def equity_sums(equity: Floats) -> Sums:
+    """Return the sums behind the metrics of equity alone, arrays of shape (episodes,).
+
+    `equity` is (episodes, bars + 1), currency: its first column is the capital, on which returns
+    are measured; NaN after an early end.
+    """
+    capital = equity[:, 0]
+    returns = np.diff(equity, axis=1) / capital[:, None]
+    final = np.array([row[np.isfinite(row)][-1] for row in equity])
+    peak = np.fmax.accumulate(equity, axis=1)
+    return {
+        "bars": np.isfinite(returns).sum(axis=1).astype(np.float64),
+        "profit": final - capital,
+        "return": np.nansum(returns, axis=1),
+        "return_squared": np.nansum(np.square(returns), axis=1),
+        "downside_squared": np.nansum(np.square(np.minimum(returns, 0.0)), axis=1),
+        "drawdown": np.nanmax(peak - equity, axis=1),
+        "drawdown_share": np.nanmax((peak - equity) / peak, axis=1),
+        "capital": capital,
+    }
 
 
 def _markouts(trajectories: Trajectories, bars: int) -> tuple[Floats, Floats]:
@@ -97,23 +108,10 @@ def _markouts(trajectories: Trajectories, bars: int) -> tuple[Floats, Floats]:
 def metric_values(sums: Sums, weights: Floats, *, bar_ms: int) -> dict[str, Floats]:
     """Return every metric for weighted episodes: weights (rows, episodes) to (rows,) each."""
     total = {name: weights @ values for name, values in sums.items()}
-    episodes = weights.sum(axis=1)
-    per_year = MILLISECONDS_PER_YEAR / bar_ms
-    bars = total["bars"]
-    mean_return = total["return"] / bars
-    variance = (total["return_squared"] - bars * np.square(mean_return)) / (bars - 1.0)
-    # A difference of equal sums leaves rounding of either sign where nothing varied.
-    varies = variance > 1e-12 * total["return_squared"] / bars
-    deviation = np.sqrt(np.where(varies, variance, np.nan))
-    downside = np.sqrt(_nan_if_zero(total["downside_squared"] / bars))
+    episodes, bars = weights.sum(axis=1), total["bars"]
     fills = {bars_: _nan_if_zero(total[f"markout_{bars_}_fills"]) for bars_ in MARKOUT_BARS}
     return {
-        "net_profit": total["profit"] / episodes,
-        "return_on_capital": total["profit"] / total["capital"],
-        "sharpe": mean_return / deviation * np.sqrt(per_year),
-        "sortino": mean_return / downside * np.sqrt(per_year),
-        "max_drawdown_pct": 100.0 * total["drawdown_share"] / episodes,
-        "max_drawdown": total["drawdown"] / episodes,
+        **equity_values(sums, weights, bar_ms=bar_ms),
         "turnover": total["turnover"] / episodes,
         "fees": total["fees"] / episodes,
         "bid_fills": total["bid_fills"] / episodes,
@@ -129,6 +127,28 @@ def metric_values(sums: Sums, weights: Floats, *, bar_ms: int) -> dict[str, Floa
         },
         "profit_per_turnover_bps": 1e4 * total["profit"] / _nan_if_zero(total["turnover"]),
         "episode_reward": total["reward"] / episodes,
+    }
+
+
+def equity_values(sums: Sums, weights: Floats, *, bar_ms: int) -> dict[str, Floats]:
+    """Return the metrics that equity alone decides, for weighted episodes as `metric_values`."""
+    total = {name: weights @ values for name, values in sums.items()}
+    episodes = weights.sum(axis=1)
+    per_year = MILLISECONDS_PER_YEAR / bar_ms
+    bars = total["bars"]
+    mean_return = total["return"] / bars
+    variance = (total["return_squared"] - bars * np.square(mean_return)) / (bars - 1.0)
+    # A difference of equal sums leaves rounding of either sign where nothing varied.
+    varies = variance > 1e-12 * total["return_squared"] / bars
+    deviation = np.sqrt(np.where(varies, variance, np.nan))
+    downside = np.sqrt(_nan_if_zero(total["downside_squared"] / bars))
+    return {
+        "net_profit": total["profit"] / episodes,
+        "return_on_capital": total["profit"] / total["capital"],
+        "sharpe": mean_return / deviation * np.sqrt(per_year),
+        "sortino": mean_return / downside * np.sqrt(per_year),
+        "max_drawdown_pct": 100.0 * total["drawdown_share"] / episodes,
+        "max_drawdown": total["drawdown"] / episodes,
     }
 
 
