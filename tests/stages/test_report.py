@@ -1,5 +1,6 @@
 """The report as files: complete without network or script, true to the runs, safe to open."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.made_up_artefacts import write_everything, write_study
-from tests.made_up_runs import SYNTHETIC_DATA, MadeUpRun, write_run
+from tests.made_up_runs import METRIC_NAMES, SYNTHETIC_DATA, MadeUpRun, write_run
 
 from makerlab.errors import UserError
 from makerlab.stages.report import ReportResult, write_report
@@ -177,10 +178,39 @@ def test_what_is_missing_is_left_out_with_a_word(tmp_path: Path) -> None:
     assert "No run has written a learning curve (progress.csv)." in page.words
     assert "No run has a curve of the test segment (test_equity_curve.csv)." in page.words
     assert "No run used tuned parameters of a study." in page.words
+    assert "No run was judged under other fill models" in page.words
+    assert "These markets have no known optimum" in page.words
     assert "No two comparable evaluated runs differ in a setting." in page.words
     assert (
         "No episode of this run was written bar by bar."
         in Page(next(tmp_path.glob("*/*/report.html"))).words
+    )
+
+
+def test_fill_sensitivity_is_shown_where_it_was_measured(tmp_path: Path) -> None:
+    def model(profit: float, optimistic: str) -> dict[str, Any]:
+        def judged(value: float) -> dict[str, Any]:
+            return {"net_profit": {"value": value, "low": value - 9.0, "high": value + 9.0}}
+
+        policies = {"policy": judged(profit), "no_quote": judged(0.0)}
+        return {"fill_model": {"optimistic": optimistic}, "test": {"policies": policies}}
+
+    directory = write_everything(tmp_path, MadeUpRun())
+    models = {"as_configured": model(-40.0, "no"), "touch": model(120.0, "rule touch")}
+    record = {"best_baseline": "no_quote", "fill_models": models}
+    (directory / "evaluation" / "fill_sensitivity.json").write_text(json.dumps(record))
+    result = written(tmp_path)
+    for path in (result.page, *result.run_pages):
+        (told,) = (text for text in Page(path).all("aria-label") if "touch (optimistic)" in text)
+        assert "as configured −40.0 [−49.0, −31.0]; touch (optimistic) 120.0 [111.0, 129.0]" in told
+
+
+def test_the_distance_to_a_known_optimum_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    names = (*METRIC_NAMES, "distance_to_optimum_pct")
+    write_everything(tmp_path, MadeUpRun(metric_names=names))
+    told = Page(written(tmp_path).page).all("aria-label")
+    assert any(
+        re.search(r"distance to the optimum: policy \S+ \[.*no quote", text) for text in told
     )
 
 

@@ -171,6 +171,7 @@ class _Drive:
         if "analyze" in self.options.stages and summary.is_file():
             self.say(f"summary: {summary}")
             self.say(f"plots: {self.options.plots_dir}")
+            self.say("a report to open in a browser: make report")
         if failures:
             self._tell_failures(failures, len(results))
 

@@ -67,6 +67,11 @@ class Shelf:
         found: dict[str, Any] = self.json(self.run(record).evaluation.metrics)
         return found
 
+    def fill_sensitivity(self, record: RunRecord) -> dict[str, Any]:
+        """Return how a run did under other fill models; empty where it was not judged so."""
+        found: dict[str, Any] = self.json(self.run(record).evaluation.fill_sensitivity)
+        return found
+
     def _columns(self, path: Path) -> dict[str, Floats]:
         try:
             table = pyarrow.csv.read_csv(path)

@@ -12,10 +12,12 @@ from makerlab.report.html.curves import curves_section
 from makerlab.report.html.facts import Fact, facts
 from makerlab.report.html.fills import MARKOUT_BARS, fills_section
 from makerlab.report.html.learning import learning_section
+from makerlab.report.html.optimum import DISTANCE, optimum_section
 from makerlab.report.html.parameters import parameters_section
 from makerlab.report.html.provenance import Provenance, provenance
 from makerlab.report.html.ranking_table import RunsTable, runs_table
 from makerlab.report.html.render import render
+from makerlab.report.html.sensitivity import sensitivity_section
 from makerlab.report.html.sources import Sources
 from makerlab.report.html.studies import studies_section
 from makerlab.report.html.verdicts import (
@@ -34,6 +36,7 @@ BASELINE_METRICS = frozenset(
         HEADLINE,
         *(name for name, _ in PARTS),
         *(f"markout_{bars}_bps" for bars in MARKOUT_BARS),
+        DISTANCE,
         "turnover",
         "bid_fills",
         "ask_fills",
@@ -103,6 +106,8 @@ def _group(number: int, standing: Standing, sources: Sources) -> GroupView:
             fills_section(subjects, shelf),
             costs_section(subjects),
             studies_section(subjects, sources.studies),
+            sensitivity_section(subjects, shelf),
+            optimum_section(subjects),
         ),
         provenance=provenance(_all(group), shelf),
     )

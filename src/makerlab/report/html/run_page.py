@@ -13,11 +13,13 @@ from makerlab.report.html.facts import facts
 from makerlab.report.html.fills import fills_section
 from makerlab.report.html.learning import learning_section
 from makerlab.report.html.numbers import NOTHING, unit_of, with_interval, words
+from makerlab.report.html.optimum import optimum_section
 from makerlab.report.html.page import scored_by, title_of
 from makerlab.report.html.parameters import Describe
 from makerlab.report.html.provenance import origin
 from makerlab.report.html.quotes import quotes_of
 from makerlab.report.html.render import embedded_json, render
+from makerlab.report.html.sensitivity import sensitivity_section
 from makerlab.report.html.sources import Sources
 from makerlab.report.html.studies import studies_section
 from makerlab.report.html.verdicts import verdict_rows
@@ -56,6 +58,8 @@ def run_page(standing: Standing, record: RunRecord, why_not: str, sources: Sourc
             costs_section([subject]),
             learning_section([subject], shelf, scored_by=scored_by([subject])),
             studies_section([subject], sources.studies),
+            sensitivity_section([subject], shelf),
+            optimum_section([subject]),
         ),
         origin=origin(record, shelf),
         settings=_settings(record, describe),
