@@ -25,7 +25,7 @@ from makerlab.data.candles import write_candles
 from makerlab.data.synthetic import generate_candles
 from makerlab.market import episodes
 from makerlab.market.features import FEATURE_NAMES, market_features
-from makerlab.market.kernel import Prices
+from makerlab.market.layout import Prices
 
 Features = npt.NDArray[np.float32]
 RANGE = FEATURE_NAMES.index("range")

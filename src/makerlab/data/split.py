@@ -176,3 +176,19 @@ def _span(candles: Candles) -> str:
 
 def _day_ms(date: datetime.date) -> int:
     return (date - datetime.date(1970, 1, 1)).days * _DAY_MS
+
+
+def slice_days(candles: Candles, *, since: str | None, until: str | None) -> Candles:
+    """Return the bars from the first day to before the last, UTC; all where None.
+
+    Raises UserError for what is no date.
+    """
+    bounds = [0, len(candles)]
+    for place, text in enumerate((since, until)):
+        if text is not None:
+            try:
+                day = datetime.date.fromisoformat(text)
+            except ValueError:
+                raise UserError(f"found '{text}', expected a date such as 2024-12-31") from None
+            bounds[place] = int(np.searchsorted(candles.ts_ms, _day_ms(day)))
+    return candles.slice(bounds[0], max(bounds))
