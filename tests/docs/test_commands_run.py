@@ -41,7 +41,25 @@ def copy_of_the_project(folder: Path) -> None:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
-    (folder / ".venv").symlink_to(Path(sys.prefix))
+    _lend_environment(folder)
+
+
+def _lend_environment(folder: Path) -> None:
+    """Let this environment pass for the project's own, installed from its present files."""
+    (folder / ".venv").mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if not entry.name.startswith(".installed"):
+            (folder / ".venv" / entry.name).symlink_to(entry)
+    sum_of_files = subprocess.run(
+        "cat pyproject.toml constraints.txt | cksum",
+        shell=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in ("run", "dev", "dashboard"):
+        (folder / ".venv" / f".installed-{name}").write_text(sum_of_files)
 
 
 def type_in(folder: Path, text: str, **more: str) -> None:
