@@ -1,6 +1,5 @@
 """Simulated markets whose best quotes are known: Avellaneda-Stoikov and Cartea-Jaimungal."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from makerlab.data.split import Segment
 from makerlab.market import simulated_kernel as kernel
 from makerlab.market.base import (
     ACCOUNTS,
-    OBSERVATION_LIMIT,
     Floats,
     Integers,
     Observations,
@@ -41,7 +39,6 @@ class SimulatedMarket:
         self.segment = segment
         self.settings = settings
         self.mean_price = settings.simulated.mid
-        self.inventory_scale = inventory_scale(settings)
 
     def starts(self, episode_length: int | None = None) -> Integers:
         """Return the numbers of all episodes."""
@@ -121,12 +118,7 @@ class SimulatedEpisodes:
         return self.observation.copy()
 
     def _observe(self) -> None:
-        state, result = self.state, self.observation
-        result[:, 0] = state.inventory / self.parameters.cap
-        scaled = state.inventory / self.market.inventory_scale
-        result[:, 1] = np.clip(scaled, -OBSERVATION_LIMIT, OBSERVATION_LIMIT)
-        result[:, 2] = 1.0 - state.step / self.episode_length
-        result[:, 3] = state.signal
+        kernel.observe(self.parameters, self.state, self.observation)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of the state, for a checkpoint."""
@@ -137,13 +129,3 @@ class SimulatedEpisodes:
         for name, array in self.state._asdict().items():
             array[:] = snapshot[name]
         self._observe()
-
-
-def inventory_scale(settings: EnvSettings) -> float:
-    """Return the standard deviation of the inventory that quotes at 1/decay end with, at least 1.
-
-    The position limit is no scale: it can lie far beyond what is ever held.
-    """
-    market = settings.simulated
-    fills = (market.buy_intensity + market.sell_intensity) * market.horizon / math.e
-    return min(max(1.0, math.sqrt(fills)), settings.max_inventory)
