@@ -1,9 +1,11 @@
 """Simulated markets: their random numbers, money, orders, and independence of episodes."""
 
 import itertools
+import math
 from typing import Any
 
 import gymnasium
+import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,6 +18,7 @@ from makerlab.data.split import Segment
 from makerlab.envs import MarketMakingEnv, MarketMakingVectorEnv
 from makerlab.errors import UserError
 from makerlab.evaluation.rollout import rollout
+from makerlab.market.exponential import exponential
 from makerlab.market.markets import load_markets
 from makerlab.market.philox import philox
 from makerlab.market.simulated import SIMULATED_NAMES, SimulatedMarket
@@ -42,16 +45,72 @@ def market_of(
     return SimulatedMarket(Segment("train", 0, 1000), settings)
 
 
-def test_random_numbers_are_the_published_ones_of_philox() -> None:
-    """Known answers of Random123 for philox4x32 with ten rounds."""
+def philox_in_whole_numbers(counter: list[int], key: list[int]) -> list[int]:
+    """Philox4x32 with seven rounds, written from the paper's definition."""
+    for number in range(7):
+        high_0, low_0 = divmod(0xD2511F53 * counter[0], 1 << 32)
+        high_1, low_1 = divmod(0xCD9E8D57 * counter[2], 1 << 32)
+        key_0 = (key[0] + number * 0x9E3779B9) % (1 << 32)
+        key_1 = (key[1] + number * 0xBB67AE85) % (1 << 32)
+        counter = [high_1 ^ counter[1] ^ key_0, low_1, high_0 ^ counter[3] ^ key_1, low_0]
+    return counter
 
-    def words(*values: int) -> list[int]:
-        return [int(word) for word in philox(*map(np.uint64, values))]
 
-    assert words(0, 0, 0, 0, 0, 0) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
-    assert words(*[0xFFFFFFFF] * 6) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
-    pi = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0)
-    assert words(*pi) == [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([0] * 6, [0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48]),
+        ([0xFFFFFFFF] * 6, [0x5207DDC2, 0x45165E59, 0x4D8EE751, 0x8C52F662]),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0],
+            [0x4DFCCABA, 0x190A87F0, 0xC47362BA, 0xB6B5242A],
+        ),
+    ],
+)
+def test_random_numbers_are_the_published_ones_of_philox(
+    values: list[int], words: list[int]
+) -> None:
+    """Known answers of Random123 for philox4x32 with seven rounds."""
+    assert [int(word) for word in philox(*map(np.uint64, values))] == words
+    assert philox_in_whole_numbers(values[:4], values[4:]) == words
+
+
+def test_an_episode_uses_the_numbers_of_its_seed_its_own_number_and_the_step() -> None:
+    """Fills and moves of a few episodes, drawn and decided in plain Python."""
+    market = market_of(seed=11, volatility=2.0)
+    batch = market.episodes(600)
+    batch.restart(market.starts()[:600])
+    for step in range(3):
+        before = batch.state.mid.copy()
+        outcome = batch.step(np.full((600, 2), -0.8))
+        for number in (0, 3, 511, 512, 599):
+            words = philox_in_whole_numbers([step, number, 0, 0], [11, 0])
+            bid, ask, move = (word / 2**32 for word in words[:3])
+            assert outcome.bid_filled[number] == (bid < 20.0 / STEPS * math.exp(-0.3))
+            assert outcome.ask_filled[number] == (ask < 30.0 / STEPS * math.exp(-0.3))
+            moved = 2.0 / math.sqrt(STEPS) * (1.0 if move < 0.5 else -1.0)
+            assert outcome.mid[number] - before[number] == pytest.approx(moved, abs=1e-12)
+
+
+def test_the_exponential_is_within_its_stated_error() -> None:
+    x = np.concatenate([np.linspace(-690.0, 690.0, 20_001), np.linspace(-3.0, 3.0, 20_001), [0.0]])
+    found = np.array([exponential(value) for value in x])
+    np.testing.assert_allclose(found, np.exp(x), rtol=1e-11, atol=0.0)
+    assert exponential(0.0) == 1.0
+    assert exponential(-1e6) == pytest.approx(math.exp(-690.0), rel=1e-11)
+    assert exponential(np.inf) == pytest.approx(math.exp(690.0), rel=1e-11)
+
+
+def test_the_exponential_of_many_numbers_at_once_is_that_of_each() -> None:
+    @numba.njit
+    def of_all(x: Floats, result: Floats) -> None:
+        for i in range(x.shape[0]):
+            result[i] = exponential(x[i])
+
+    x = np.linspace(-20.0, 5.0, 1003)
+    found = np.empty_like(x)
+    of_all(x, found)
+    np.testing.assert_array_equal(found, [exponential(value) for value in x])
 
 
 def test_a_path_depends_neither_on_the_batch_nor_on_the_other_episodes() -> None:

@@ -1,6 +1,7 @@
 """Random numbers that depend on a key and a counter alone: no state, no order of drawing.
 
-Source: Salmon, Moraes, Dror and Shaw, Parallel random numbers: as easy as 1, 2, 3, 2011.
+Source: Salmon, Moraes, Dror and Shaw, Parallel random numbers: as easy as 1, 2, 3, 2011;
+seven rounds are the fewest with which the generator passed all tests there.
 """
 
 import numba
@@ -10,7 +11,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _FACTOR_0, _FACTOR_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
-_ROUNDS = 10
+_ROUNDS = 7
 
 
 @numba.njit(cache=True, inline="always")
@@ -22,7 +23,7 @@ def philox(
     key_0: np.uint64,
     key_1: np.uint64,
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
-    """Return four random numbers of 32 bits (Philox4x32 with ten rounds); all are uint64."""
+    """Return four random numbers of 32 bits (Philox4x32 with seven rounds); all are uint64."""
     for _ in range(_ROUNDS):
         product_0, product_1 = _FACTOR_0 * counter_0, _FACTOR_1 * counter_2
         counter_0, counter_2 = (

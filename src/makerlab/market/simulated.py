@@ -103,8 +103,7 @@ class SimulatedEpisodes:
         overwritten by the next step.
         """
         chosen = checked_actions(actions, (len(self), 2))
-        kernel.advance(self.parameters, self.state, chosen, self.outcome)
-        self._observe()
+        kernel.advance(self.parameters, self.state, chosen, self.outcome, self.observation)
         return self.outcome
 
     def accounts(self, episode: int) -> tuple[Any, ...]:

@@ -164,6 +164,7 @@ def advance(
     state: SimulatedState,
     actions: Floats,
     outcome: StepOutcome,
+    observations: Observations,
 ) -> None:
     """Advance every episode by one step, in place, with actions of shape (episodes, 2).
 
@@ -171,6 +172,7 @@ def advance(
     equity = spread captured + inventory profit - fees, as on candles. The reward is that change
     less the penalties, times the reward scale. The horizon is an end, not a limit of time: what is
     held then is charged, and nothing comes after it.
+    `observations`, (episodes, 4), are written too.
 
     Each pass is plain arithmetic over few enough arrays that the compiler tells them apart and
     takes several episodes to an instruction; blocks keep what passes share in the nearest cache.
@@ -187,6 +189,7 @@ def advance(
         _place(parameters, state, work, first, last)
         _fill(state, work, outcome, first, last)
         _account(parameters, state, work, outcome, first, last)
+    observe(parameters, state, observations)
 
 
 @numba.njit(cache=True)
