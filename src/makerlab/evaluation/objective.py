@@ -56,7 +56,7 @@ def objective_estimates(
 
     `optimum` and `nothing` name the best policy and the one that stays out. All were played on the
     same episodes with the same random numbers, and share the resamples. Where the optimum is to
-    stay out there is no distance.
+    stay out, or is not among the policies because nobody knows it, there is no distance.
     """
 
     def estimate(values: Callable[[Floats], Floats]) -> Estimate:
@@ -68,8 +68,10 @@ def objective_estimates(
     def objective(name: str) -> Callable[[Floats], Floats]:
         return lambda rows: objective_values(policies[name], rows, settings)
 
-    best = estimate(lambda rows: objective(optimum)(rows) - objective(nothing)(rows))
-    worth_trading = best.low is not None and best.low > 0.0
+    worth_trading = False
+    if optimum in policies:
+        best = estimate(lambda rows: objective(optimum)(rows) - objective(nothing)(rows))
+        worth_trading = best.low is not None and best.low > 0.0
 
     def distance(name: str) -> Estimate:
         def values(rows: Floats) -> Floats:

@@ -6,9 +6,11 @@ import numpy as np
 
 from makerlab import theory
 from makerlab.config import EnvSettings
+from makerlab.errors import UserError
 from makerlab.market.base import Floats, Integers, Observations
 from makerlab.market.simulated import SIMULATED_NAMES
 from makerlab.policies.base import Actions, Policy
+from makerlab.policies.planted_signal import PlannedMaker
 from makerlab.policies.simple import NoQuote, RandomQuotes
 
 OPTIMUM, NOTHING = "optimal", "no_quote"
@@ -142,8 +144,28 @@ class DepthPolicy(Protocol):
         ...
 
 
-def optimal(settings: EnvSettings) -> DepthTable:
-    """Return the known optimum of a simulated market."""
+def knows_optimum(settings: EnvSettings) -> bool:
+    """Return whether `optimal` is the optimum: the theories know no fees.
+
+    Nor is a drift that is seen known under an exponential utility.
+    """
+    drifts = bool(settings.simulated.signal_strength)
+    return settings.fee_rate == 0.0 and (not drifts or settings.market == "cartea_jaimungal")
+
+
+def optimal(settings: EnvSettings) -> Policy:
+    """Return the known optimum of a simulated market.
+
+    Raises UserError where there is none.
+    """
+    if not knows_optimum(settings):
+        raise UserError(
+            f"no optimum is known on market {settings.market} with fee_rate "
+            f"{settings.fee_rate} and signal_strength {settings.simulated.signal_strength}; "
+            "expected no fees, and a signal on cartea_jaimungal only"
+        )
+    if settings.simulated.signal_strength is not None and settings.market == "cartea_jaimungal":
+        return PlannedMaker(settings)
     if settings.market == "avellaneda_stoikov":
         return gueant_lehalle_fernandez_tapia(settings)
     return cartea_jaimungal(settings)
@@ -163,7 +185,7 @@ SIMULATED_POLICIES: dict[str, DepthPolicy] = {
 
 
 def simulated_baselines(settings: EnvSettings, *, seed: int) -> dict[str, Policy]:
-    """Return no quotes, random ones, one distance of 1/decay, and the known optimum."""
+    """Return no quotes, random ones, one distance of 1/decay, and the optimum if known."""
     common: dict[str, Policy] = {
         NOTHING: NoQuote(),
         "random": RandomQuotes(seed=seed, actions=2),
@@ -172,4 +194,4 @@ def simulated_baselines(settings: EnvSettings, *, seed: int) -> dict[str, Policy
     if settings.market == "avellaneda_stoikov":
         common["avellaneda_stoikov"] = avellaneda_stoikov(settings)
         common["symmetric"] = symmetric(settings)
-    return common | {OPTIMUM: optimal(settings)}
+    return common | ({OPTIMUM: optimal(settings)} if knows_optimum(settings) else {})
