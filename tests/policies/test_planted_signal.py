@@ -38,8 +38,14 @@ def settings_of(**content: Any) -> EnvSettings:
 
 @pytest.mark.parametrize("fill_rule", ["literal", "exact"])
 @pytest.mark.parametrize("strength", [0.0, 5.0])
-def test_its_value_is_what_simulation_earns(fill_rule: str, strength: float) -> None:
-    settings = settings_of(simulated={"fill_rule": fill_rule, "signal_strength": strength})
+@pytest.mark.parametrize("allow_no_quote", [False, True])
+def test_its_value_is_what_simulation_earns(
+    fill_rule: str, strength: float, allow_no_quote: bool
+) -> None:
+    simulated = {"fill_rule": fill_rule, "signal_strength": strength}
+    if allow_no_quote:
+        simulated |= {"min_depth": -0.5, "max_depth": 0.0}
+    settings = settings_of(simulated=simulated, allow_no_quote=allow_no_quote)
     maker = PlannedMaker(settings)
     found = simulate(settings, maker, paths=4000)
     expected = maker.values[-1, 3].mean()
@@ -50,7 +56,7 @@ def test_no_actions_are_better_with_one_step_left() -> None:
     """All pairs of depths tried at each inventory and signal, from the definition."""
     settings = settings_of(allow_no_quote=True, simulated={"min_depth": -0.5, "max_depth": 1.0})
     maker, dt = PlannedMaker(settings), 1.0 / 50
-    depths = [*np.linspace(-0.5, 1.0, 76), math.inf]
+    depths = [*np.linspace(-0.5, 0.925, 76), math.inf]
     for inventory, (place, signal) in itertools.product(range(-3, 4), enumerate((-1.0, 1.0))):
 
         def worth(held: int, signal: float = signal) -> float:

@@ -1,12 +1,15 @@
 """The best maker on a market whose drift is seen: dynamic programming over what it depends on."""
 
 import numpy as np
-import numpy.typing as npt
 
 from makerlab.config import EnvSettings
 from makerlab.market.base import Floats, Integers, Observations
 from makerlab.market.simulated import SIMULATED_NAMES
-from makerlab.market.simulated_kernel import SimulatedParameters, simulated_parameters
+from makerlab.market.simulated_kernel import (
+    NO_QUOTE_ACTION,
+    SimulatedParameters,
+    simulated_parameters,
+)
 from makerlab.policies.base import Actions
 
 DEPTHS = 401
@@ -31,11 +34,13 @@ class PlannedMaker:
             settings, settings.episode_length
         )
         self._steps, self._cap = settings.episode_length, int(settings.max_inventory)
-        simulated = settings.simulated
-        depths = np.linspace(simulated.min_depth, simulated.max_depth, DEPTHS)
-        self._grid: Floats = depths.astype(np.float64)
+        low, depth_range = self._parameters.min_depth, self._parameters.depth_range
+        self._choices: Floats = np.linspace(
+            -1.0, NO_QUOTE_ACTION if settings.allow_no_quote else 1.0, DEPTHS
+        ).astype(np.float64)
         if settings.allow_no_quote:
-            self._grid = np.append(self._grid, [np.inf])
+            self._choices = np.append(self._choices, [np.inf])
+        self._grid: Floats = low + depth_range * 0.5 * (1.0 + self._choices)
         self.values: Floats = np.zeros((self._steps + 1, 2 * self._cap + 1, 2))
         """V by steps left, inventory + cap, signal -1 and +1; currency."""
         self.actions: Floats = np.empty((self._steps, 2 * self._cap + 1, 2, 2))
@@ -113,9 +118,5 @@ class PlannedMaker:
         return np.asarray(one - bid_chance * ask_chance * (up + down))
 
     def _keep(self, left: int, bid: Integers, ask: Integers) -> None:
-        low = self._parameters.min_depth
         for side, chosen in enumerate((bid, ask)):
-            depth: npt.NDArray[np.float64] = self._grid[chosen]
-            self.actions[left - 1, ..., side] = (
-                2.0 * (depth - low) / self._parameters.depth_range - 1.0
-            )
+            self.actions[left - 1, ..., side] = self._choices[chosen]

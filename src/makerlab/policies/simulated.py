@@ -9,6 +9,7 @@ from makerlab.config import EnvSettings
 from makerlab.errors import UserError
 from makerlab.market.base import Floats, Integers, Observations
 from makerlab.market.simulated import SIMULATED_NAMES
+from makerlab.market.simulated_kernel import NO_QUOTE_ACTION
 from makerlab.policies.base import Actions, Policy
 from makerlab.policies.planted_signal import PlannedMaker
 from makerlab.policies.simple import NoQuote, RandomQuotes
@@ -41,12 +42,14 @@ class DepthTable:
         )
         self._low = settings.simulated.min_depth
         self._range = settings.simulated.max_depth - self._low
+        # A larger action would leave the side out.
+        self._farthest = NO_QUOTE_ACTION if settings.allow_no_quote else 1.0
 
     def act(self, observation: Observations) -> Actions:
         """Return the actions whose depths are the table's; an infinite one leaves a side out."""
         depths = self.depths[self._place(observation)]
         actions = 2.0 * (depths - self._low) / self._range - 1.0
-        return np.where(np.isfinite(actions), np.clip(actions, -1.0, 1.0), np.inf)
+        return np.where(np.isfinite(actions), np.clip(actions, -1.0, self._farthest), np.inf)
 
     def _place(self, observation: Observations) -> tuple[Integers, Integers]:
         share = observation[:, SIMULATED_NAMES.index("inventory_share")]
