@@ -1,12 +1,15 @@
 """Folds as an axis of the matrix: each has its own study, runs, log lines and row of the status."""
 
+import contextlib
+import csv
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from tests.artefacts import artefacts
-from tests.commands import TINY_CONFIG, run_well, write_tiny_config
+from tests.commands import TINY_CONFIG, run_well, start, write_tiny_config
 from tests.matrix.conftest import Lab
 
 from makerlab.config import Config
@@ -84,18 +87,29 @@ def write_walk(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_matrix_and_the_scripts_with_a_fold_leave_the_same_artefacts(tmp_path: Path) -> None:
+def test_a_killed_matrix_of_folds_and_the_scripts_alone_leave_the_same_artefacts(
+    tmp_path: Path,
+) -> None:
     matrix = write_walk(tmp_path / "matrix")
-    run_well(
-        matrix,
-        "scripts/run_matrix.py",
-        *("--targets", "targets.txt", "--profile", "", "--seeds", "0", "--stages", "tune,train"),
-    )
+    flags = ("--targets", "targets.txt", "--profile", "", "--seeds", "0")
+    for seconds in (3.0, 6.0, 9.0):
+        process = start(matrix, "scripts/run_matrix.py", *flags)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=seconds)
+        process.kill()
+        process.communicate()
+    run_well(matrix, "scripts/run_matrix.py", *flags)
     by_hand = write_walk(tmp_path / "by_hand")
     for fold in range(2):
         run_well(by_hand, "tune_mm_sac.py", "--config", "walk.yaml", "--fold", fold)
         run_well(by_hand, "train_mm_sac.py", "--config", "walk.yaml", "--fold", fold)
+    for run in sorted(by_hand.glob("runs/SAC/*_fold*")):
+        run_well(by_hand, "scripts/evaluate_policy.py", "--model_path", run)
+    run_well(by_hand, "scripts/analyze_experiments.py")
     assert artefacts(by_hand / "runs") == artefacts(matrix / "runs")
     models = [path.read_bytes() for path in sorted(by_hand.glob("runs/SAC/*_fold*/model.zip"))]
     assert len(set(models)) == 2
     assert "fold 1 seed 0: " in (by_hand / "logs" / "walk_train.log").read_text()
+    rows = list(csv.DictReader((matrix / "runs" / "runs_by_config.csv").open()))
+    assert [row["fold"] for row in rows] == ["pooled", "0", "1"]
+    assert (matrix / "plots" / "analysis_fold_vs_test_net_profit.png").is_file()
