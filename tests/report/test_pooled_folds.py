@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def around(middle: float, half: float = 1.0) -> Triple:
     return (middle, middle - half, middle + half)
 
 
-def walked(**others: Any) -> list[MadeUpRun]:
+def walked(*, values: Mapping[str, Any] | None = None, **others: Any) -> list[MadeUpRun]:
+    """Return a run per fold and seed; every fold was tuned to a discount of its own."""
     return [
         MadeUpRun(
             fold=fold,
@@ -35,6 +37,7 @@ def walked(**others: Any) -> list[MadeUpRun]:
             test=around(profit),
             valid=around(-profit),
             difference=around(profit),
+            values={"train.gamma": 0.98 + 0.005 * fold} | dict(values or {}),
             **others,
         )
         for fold, profits in PROFITS.items()
@@ -78,10 +81,26 @@ def test_the_pooled_mean_is_that_of_the_folds_with_an_interval_over_folds(tmp_pa
 
 
 def test_a_fold_of_more_seeds_weighs_no_more_than_the_others(tmp_path: Path) -> None:
-    more = [MadeUpRun(fold=0, seed=seed, test=around(2.0)) for seed in range(2, 9)]
+    same = {"train.gamma": 0.98}
+    more = [MadeUpRun(fold=0, seed=n, test=around(2.0), values=same) for n in range(2, 9)]
     ((_, (config,)),) = made_standings(tmp_path, [*walked(), *more])
     assert config.mean("test_net_profit").value == pytest.approx(2.0)
     assert config.seeds == 2
+
+
+def test_a_fold_tuned_anew_is_not_mixed_with_what_was_tuned_before(tmp_path: Path) -> None:
+    again = {"train.gamma": 0.95}
+    later = MadeUpRun(fold=1, seed=0, test=around(-1.0), values=again, started="20261201_120000")
+    ((_, (config,)),) = made_standings(tmp_path, [*walked(), later])
+    assert [fold.mean("test_net_profit").value for fold in config.folds] == [2.0, -1.0, 9.0]
+    assert (config.left_out, config.seeds) == (2, 1)
+
+
+def test_tuned_and_not_tuned_are_two_configs(tmp_path: Path) -> None:
+    untuned = walked(n_trials=None, started="20261101_130000")
+    ((_, configs),) = made_standings(tmp_path, [*walked(), *untuned])
+    assert max(len(config.folds) for config in configs) == 3
+    assert len({config.variant for config in configs}) > 1
 
 
 def test_the_interval_over_folds_holds_the_truth_as_often_as_it_says() -> None:

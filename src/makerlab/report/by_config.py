@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from makerlab.report.behind import Behind
 from makerlab.report.evidence import Evidence, GroupEvidence, group_evidence
+from makerlab.report.parameters import Value
 from makerlab.report.ranking import RankingGroup, smaller_is_better
 from makerlab.report.records import SEGMENTS, RunRecord
 from makerlab.report.stored import HEADLINE, StoredSegment
@@ -188,8 +189,11 @@ def _one_fold(
 ) -> ConfigSummary:
     algo, name, variant = key
     newest: dict[int | None, RunRecord] = {}
-    for record in sorted(runs, key=lambda record: record.name):
-        newest[record.seed] = record
+    in_time = sorted(runs, key=lambda record: record.name)
+    for record in in_time:
+        # Another study of this fold chose other parameters: its runs are not seeds of these.
+        if _chosen(record) == _chosen(in_time[-1]):
+            newest[record.seed] = record
     kept = tuple(newest[seed] for seed in sorted(newest, key=lambda seed: (seed is None, seed)))
     return ConfigSummary(
         label=label,
@@ -203,6 +207,12 @@ def _one_fold(
         group=evidence,
         fold=fold,
     )
+
+
+def _chosen(run: RunRecord) -> list[Value]:
+    """Return the parameters that tuning chose; nothing for what was not tuned."""
+    tuned = () if run.manifest is None else run.manifest.tuned
+    return [run.parameters.get(f"train.{name}") for name in sorted(tuned)]
 
 
 def _verdict_of_fold(runs: Sequence[RunRecord]) -> Verdict:

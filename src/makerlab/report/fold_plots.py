@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from makerlab.plotting import BLACK, COLOURS, GREY, MARKERS, legend_outside, picture
 from makerlab.report.by_config import ConfigSummary, Standing
+from makerlab.report.plots import axis_label
 from makerlab.report.ranking import RankingGroup, metric_of
 from makerlab.statistics.bootstrap import Estimate
 
@@ -48,7 +49,7 @@ def _draw(
         axes.axvline(len(folds) - 0.5, color=GREY, linewidth=0.8)
         axes.set_xticks(range(len(folds) + 1), [*(_tick(group, fold) for fold in folds), "pooled"])
         axes.grid(visible=False, axis="x")
-        axes.set_ylabel(f"test_{metric}\n{describe(metric).rstrip('.')}")
+        axes.set_ylabel(axis_label(f"test_{metric}", describe(metric)))
         legend_outside(axes)
 
 

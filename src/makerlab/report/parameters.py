@@ -102,15 +102,23 @@ class Variants:
     def __init__(self) -> None:
         self._known: dict[tuple[tuple[str, Value], ...], str] = {}
 
-    def of(self, parameters: Parameters) -> str:
-        """Return a short hash of the settings; the same for all seeds and folds of one config."""
-        left_out = PATHS | IDENTITY
+    def of(self, parameters: Parameters, *, tuned: Iterable[str] = ()) -> str:
+        """Return a short hash of the settings; the same for all seeds and folds of one config.
+
+        Each fold of a walk-forward is tuned on its own: what tuning chose there (`tuned`, keys of
+        `train`) is no part of the idea under test, that it was tuned is.
+        """
+        if parameters.get("data_split.fold") is None:
+            tuned = ()
+        chosen = {f"train.{name}" for name in tuned}
+        left_out = PATHS | IDENTITY | chosen
         content = tuple(item for item in parameters.items() if item[0] not in left_out)
+        content += tuple((name, "tuned") for name in sorted(chosen))
         if content not in self._known:
             self._known[content] = content_hash([list(item) for item in sorted(content)])[:12]
         return self._known[content]
 
 
-def variant_of(config: Config) -> str:
+def variant_of(config: Config, *, tuned: Iterable[str] = ()) -> str:
     """Return what names a config's settings, whatever its seed, notes and place of the data."""
-    return Variants().of(Flattener().parameters(config.to_dict()))
+    return Variants().of(Flattener().parameters(config.to_dict()), tuned=tuned)

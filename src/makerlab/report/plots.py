@@ -39,11 +39,11 @@ def _draw(plot: Plot, path: Path, describe: Describe) -> None:
             draw_scatter(axes, points)
         else:
             draw_categories(axes, points, plot.values)
-        axes.set_xlabel(_label(plot.parameter, describe(plot.parameter)))
-        axes.set_ylabel(_label(plot.metric, describe(metric_of(plot.metric))))
+        axes.set_xlabel(axis_label(plot.parameter, describe(plot.parameter)))
+        axes.set_ylabel(axis_label(plot.metric, describe(metric_of(plot.metric))))
 
 
-def _label(name: str, description: str) -> str:
+def axis_label(name: str, description: str) -> str:
     """Return an axis label: the name, and below it the first part of what it is, with its unit."""
     short = re.split(r"[;.]\s|[;.]$", description)[0]
     return f"{name}\n{short}" if short else name

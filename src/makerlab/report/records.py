@@ -156,9 +156,14 @@ class _Reader:
             metrics=metrics,
             profits=profits,
             parameters=parameters,
-            variant=self._variants.of(parameters) if parameters else None,
+            variant=self._variant(manifest, parameters),
             problems=tuple(problems),
         )
+
+    def _variant(self, manifest: StoredManifest | None, parameters: Parameters) -> str | None:
+        if manifest is None or not parameters:
+            return None
+        return self._variants.of(parameters, tuned=manifest.tuned)
 
     def _manifest(self, run: RunDirectory) -> tuple[StoredManifest | None, str, list[str]]:
         try:

@@ -59,6 +59,7 @@ class StoredTuning(Stored):
     n_trials: int | None = None
     score: float | None = None
     rescored: StoredRescored | None = None
+    params: dict[str, Any] = {}
 
 
 class StoredManifest(Stored):
@@ -83,6 +84,11 @@ class StoredManifest(Stored):
     split: dict[str, Any] | None = None
     tuned_params: StoredTuning | None = None
     fill_model: dict[str, Any] | None = None
+
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """The keys of `train` that tuning chose."""
+        return () if self.tuned_params is None else tuple(self.tuned_params.params)
 
     @property
     def walk_forward(self) -> dict[str, Any] | None:

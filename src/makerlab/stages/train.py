@@ -239,12 +239,13 @@ class _Course:
     def _register(self) -> None:
         """Count this run as tried, before its first step and for good."""
         manifest = read_manifest(self.run.manifest)
+        tuned = manifest["tuned_params"]
         entry = Tried(
             kind="run",
             key=manifest["train_key"],
             task=self.config.task,
             config_name=manifest["config_name"],
-            variant=variant_of(self.config),
+            variant=variant_of(self.config, tuned=tuned["params"] if tuned else ()),
             seed=self.config.train.seed,
             study=None,
             profile=self.config.run.profile,
