@@ -273,6 +273,20 @@ def test_runs_of_different_markets_are_told_apart(tmp_path: Path) -> None:
     assert "2. market making on synthetic market, profile day" in page.words
 
 
+def test_a_walk_forward_is_told_pooled_and_fold_by_fold(tmp_path: Path) -> None:
+    for fold in range(3):
+        for seed in range(2):
+            write_everything(tmp_path, MadeUpRun(seed=seed, fold=fold))
+    page = Page(written(tmp_path).page)
+    first = page.words.partition("Each run by itself")[0]
+    assert "over 3 folds" in first
+    assert all(f"fold {fold}" in first and f"Fold {fold}" in first for fold in range(3))
+    drawn = [text for text in page.all("aria-label") if "equity over the test segment" in text]
+    assert [text.partition(":")[0] for text in drawn] == [
+        f"env_baseline, fold {n}" for n in range(3)
+    ]
+
+
 def test_every_fill_of_the_written_episodes_is_in_the_runs_table(report: ReportResult) -> None:
     page = report.run_pages[0]
     files = list((page.parent / "evaluation").glob("*_episode_*.csv"))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from makerlab.report.by_config import Standing
+from makerlab.report.by_config import ConfigSummary, Standing
 from makerlab.report.html.artefacts import Shelf
 from makerlab.report.html.believing import evidence_table, overfitting_sentence
 from makerlab.report.html.costs import PARTS, costs_section
@@ -87,7 +87,7 @@ def _all(group: RankingGroup) -> list[RunRecord]:
 def _group(number: int, standing: Standing, sources: Sources) -> GroupView:
     shelf = sources.shelf
     group, configs = standing
-    subjects = [Subject(config.label, config.runs) for config in configs]
+    subjects = [subject for config in configs for subject in _subjects(config)]
     return GroupView(
         anchor=f"g{number + 1}",
         title=title_of(group),
@@ -111,6 +111,13 @@ def _group(number: int, standing: Standing, sources: Sources) -> GroupView:
         ),
         provenance=provenance(_all(group), shelf),
     )
+
+
+def _subjects(config: ConfigSummary) -> list[Subject]:
+    """Return what is drawn together: a config's seeds; of a walk-forward, fold by fold."""
+    if not config.folds:
+        return [Subject(config.label, config.runs)]
+    return [Subject(f"{config.label}, fold {each.fold}", each.runs) for each in config.folds]
 
 
 def title_of(group: RankingGroup) -> str:

@@ -32,6 +32,7 @@ class VerdictRow:
     """A config's line on the first screen."""
 
     label: str
+    fold: bool
     outcome: Outcome
     sentence: str
     against: str
@@ -79,8 +80,13 @@ def choosing(configs: Sequence[ConfigSummary]) -> str:
 
 def verdict_rows(configs: Sequence[ConfigSummary]) -> list[VerdictRow]:
     """Return a row per config, all intervals over one scale."""
-    scale = _common_scale([_shown(config.verdict) for config in configs])
-    return [_row(config, scale) for config in configs]
+    every = [each for config in configs for each in (config, *config.folds)]
+    scale = _common_scale([_shown(each.verdict) for each in every])
+    rows = []
+    for config in configs:
+        rows.append(_row(config, scale))
+        rows += [_row(fold, scale) for fold in config.folds]
+    return rows
 
 
 def _common_scale(estimates: Sequence[Estimate]) -> Scale:
@@ -95,7 +101,8 @@ def _shown(verdict: Verdict) -> Estimate:
 def _row(config: ConfigSummary, scale: Scale) -> VerdictRow:
     verdict = config.verdict
     return VerdictRow(
-        label=config.label,
+        label=config.label if config.fold is None else f"fold {config.fold}",
+        fold=config.fold is not None,
         outcome=verdict.outcome,
         sentence=WORDS[verdict.outcome],
         against=" or ".join(words(name) for name in config.best_baseline.split("/")),
@@ -124,6 +131,8 @@ def _count(count: int, noun: str) -> str:
 
 def _warnings(config: ConfigSummary) -> list[str]:
     found = [config.verdict.reason] if config.verdict.reason else []
+    if config.lacks_folds:
+        found.append(f"only {len(config.folds)} of {config.folds_planned} folds have results")
     if config.verdict.earned_more:
         names = ", ".join(words(name) for name in config.verdict.earned_more)
         found.append(f"earned more on test: {names}")
