@@ -13,8 +13,8 @@ from makerlab.report.html.svg import OWN, Chart, Key, Style, legend
 from makerlab.report.html.view import POLICY, Figure, Panel, Section, Subject
 
 _TIME = "timestamp"
-_PLACES = 220
-"""Points per line: about one for two pixels."""
+_PLACES, _FEW_PLACES = 220, 40
+"""Points per line: about one for two pixels, and for what swings too fast to be drawn so."""
 
 Lines = Mapping[str, list[Floats]]
 """Curves by policy, one per seed, each (rows,)."""
@@ -59,7 +59,15 @@ def _panel(subject: Subject, shelf: Shelf) -> Panel | None:
     held = [each for each in held if np.array_equal(each[_TIME], stamps)]
     if held:
         figures.append(
-            _figure("Inventory", "base units, mean", stamps, _by_policy(held), subject.label, _mean)
+            _figure(
+                "Inventory",
+                "base units, mean of a stretch",
+                stamps,
+                _by_policy(held),
+                subject.label,
+                _mean,
+                places=_FEW_PLACES,
+            )
         )
     return Panel(subject.label, tuple(figures), note)
 
@@ -86,28 +94,35 @@ def _mean(pieces: Sequence[Floats]) -> list[float]:
 
 
 def _figure(
-    caption: str, unit: str, stamps: Floats, lines: Lines, subject: str, of_piece: Thinning
+    caption: str,
+    unit: str,
+    stamps: Floats,
+    lines: Lines,
+    subject: str,
+    of_piece: Thinning,
+    *,
+    places: int = _PLACES,
 ) -> Figure:
-    cuts = np.linspace(0, len(stamps), min(_PLACES, len(stamps)) + 1).astype(int)
+    cuts = np.linspace(0, len(stamps), min(places, len(stamps)) + 1).astype(int)
     pieces = [slice(a, b) for a, b in itertools.pairwise(cuts.tolist())]
-    places = np.array([stamps[piece][-1] for piece in pieces])
+    ends_ms = np.array([stamps[piece][-1] for piece in pieces])
     thinned = {
         name: np.array([of_piece([curve[p] for p in pieces]) for curve in curves])
         for name, curves in lines.items()
     }
     chart = Chart(
-        x=times(places),
+        x=times(ends_ms),
         y=linear(np.concatenate([values.ravel() for values in thinned.values()]).tolist()),
         x_label="time (UTC)",
         y_label=f"{caption.lower()}, {unit}",
     )
     own = thinned[POLICY]
     if len(own) > 1:
-        chart.band(places, own.min(axis=0), own.max(axis=0), colour="k0")
+        chart.band(ends_ms, own.min(axis=0), own.max(axis=0), colour="k0")
     for number, name in enumerate(name for name in thinned if name != POLICY):
         # Baselines play the same bars beside every seed; one of them stands for all.
-        chart.line(places, thinned[name][0], Style(number), markers=True)
-    chart.line(places, own.mean(axis=0), OWN)
+        chart.line(ends_ms, thinned[name][0], Style(number), markers=True)
+    chart.line(ends_ms, own.mean(axis=0), OWN)
     ends = ", ".join(
         f"{words(name)} {values[:, -1].mean():.4g}" for name, values in thinned.items()
     )

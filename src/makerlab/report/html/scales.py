@@ -44,8 +44,13 @@ class Scale:
         return np.asarray((found - self.low) / (self.high - self.low))
 
 
-def linear(values: Iterable[float], *, zero: bool = False, ticks: int = 5) -> Scale:
-    """Return a scale around finite values with a little room; `zero` draws zero in."""
+def linear(
+    values: Iterable[float], *, zero: bool = False, ticks: int = 5, whole: bool = False
+) -> Scale:
+    """Return a scale around finite values with a little room; `zero` draws zero in.
+
+    `whole` is for counts, which have nothing between them.
+    """
     known = [value for value in values if math.isfinite(value)]
     known += [0.0] if zero or not known else []
     low, high = min(known), max(known)
@@ -56,7 +61,7 @@ def linear(values: Iterable[float], *, zero: bool = False, ticks: int = 5) -> Sc
     room = _ROOM * (high - low)
     low = low if zero and low == 0.0 else low - room
     high = high if zero and high == 0.0 else high + room
-    return Scale(low, high, _linear_ticks(low, high, ticks))
+    return Scale(low, high, _linear_ticks(low, high, ticks, least=1.0 if whole else 0.0))
 
 
 def by_size(values: Sequence[float]) -> Scale:
@@ -89,10 +94,14 @@ def times(stamps_ms: Sequence[float] | Floats) -> Scale:
     return Scale(low, high, named)
 
 
-def _linear_ticks(low: float, high: float, count: int) -> tuple[Tick, ...]:
-    raw = (high - low) / count
+def _linear_ticks(low: float, high: float, count: int, *, least: float) -> tuple[Tick, ...]:
+    raw = max((high - low) / count, least)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(each * power for each in (1.0, 2.0, 2.5, 5.0, 10.0) if each * power >= raw * 0.999)
+    step = next(
+        each * power
+        for each in ((1.0, 2.0, 5.0, 10.0) if least else (1.0, 2.0, 2.5, 5.0, 10.0))
+        if each * power >= raw * 0.999
+    )
     first = math.ceil(low / step - 1e-9)
     steps = range(first, math.floor(high / step + 1e-9) + 1)
     unit, sign = (1e6, "M") if step >= _SHORTENED else (1.0, "")

@@ -147,7 +147,7 @@ def _course(subject: Subject, study: Study) -> Markup:
     finished, pruned = study.ended(TrialState.COMPLETE), study.ended(TrialState.PRUNED)
     values = [trial.value or 0.0 for trial in (*finished, *pruned)]
     chart = Chart(
-        x=linear([0.0, *(float(trial.number) for trial in study.trials)]),
+        x=linear([0.0, *(float(trial.number) for trial in study.trials)], whole=True),
         y=linear(values),
         x_label="trial",
         y_label=f"validation {study.metric}",
