@@ -81,6 +81,7 @@ def test_the_document_has_every_case_and_no_other() -> None:
         "scripts/show_status.py",
         "scripts/follow_log.py",
         "scripts/compare_runs.py",
+        "scripts/compare_with_optimum.py",
         "scripts/start_dashboards.py",
         "scripts/export_mlflow.py",
     ],

@@ -176,6 +176,61 @@ def interval_plot(
         legend_outside(axes)
 
 
+def depth_plot(
+    path: Path,
+    inventories: Integers,
+    learned: Floats,
+    optimal: Floats,
+    *,
+    times: Sequence[float],
+    title: str,
+    note: str,
+) -> None:
+    """Draw learned depths over optimal ones against inventory, a panel for each time.
+
+    `learned` has the shape (runs, times, inventories, sides) and `optimal` that without runs, bid
+    first, in currency; NaN is no quote. Runs are drawn as their mean and the band they span.
+    """
+    with matplotlib.rc_context(_LOOK):
+        figure = Figure(figsize=_INCHES, layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(1, len(times), sharey=True, squeeze=False)[0]
+        for number, (axes, time) in enumerate(zip(panels, times, strict=True)):
+            for side in range(2):
+                runs = learned[:, number, :, side]
+                _depth_lines(axes, inventories, runs, optimal[number, :, side], side=side)
+            axes.set_title(f"time {time:g}", fontsize=9.0)
+            axes.set_xlabel("Inventory (orders)")
+        panels[0].set_ylabel("Depth from the mid (currency)")
+        legend_outside(panels[-1], handlelength=4.0)
+        figure.suptitle(_wrapped(title, 85), x=0.01, ha="left", fontweight="bold", fontsize=11)
+        note = _wrapped(note, _WIDE)
+        figure.supxlabel(note, x=0.01, ha="left", fontsize=8.5, color="#444444")
+        metadata = {"Software": None}
+        write_atomically(path, lambda file: figure.savefig(file, format="png", metadata=metadata))
+
+
+def _depth_lines(
+    axes: Axes, inventories: Integers, runs: Floats, optimal: Floats, *, side: int
+) -> None:
+    name, colour, marker = ("bid", "ask")[side], COLOURS[side], MARKERS[side]
+    quoted = np.isfinite(optimal) & np.isfinite(runs).all(axis=0)
+    held, runs = inventories[quoted], runs[:, quoted]
+    axes.fill_between(held, runs.min(axis=0), runs.max(axis=0), color=colour, alpha=0.2, lw=0)
+    axes.plot(held, optimal[quoted], color=colour, linewidth=1.8, label=f"optimal {name}")
+    axes.plot(
+        held,
+        runs.mean(axis=0),
+        color=colour,
+        linestyle=_DASHES[side],
+        linewidth=1.0,
+        marker=marker,
+        markersize=5.0,
+        markerfacecolor="white",
+        label=f"learned {name}",
+    )
+
+
 def _line(number: int, points: int) -> dict[str, Any]:
     """Return a curve's style: noise hides dashes, so sparse markers repeat what they say."""
     if number == 0:

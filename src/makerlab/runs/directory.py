@@ -165,6 +165,28 @@ class ReplayDirectory:
 
 
 @dataclass(frozen=True)
+class OptimumDirectory:
+    """Names of the files of one comparison with a known optimum."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """Objectives of runs and baselines, and the mean over runs; written last."""
+        return self.path / "optimum.json"
+
+    @property
+    def depths(self) -> Path:
+        """Depths at some times and inventories, the optimal ones first."""
+        return self.path / "depths.csv"
+
+    @property
+    def picture(self) -> Path:
+        """The learned depths over the optimal ones."""
+        return self.path / "depths.png"
+
+
+@dataclass(frozen=True)
 class TuningDirectory:
     """Names of the files of one config's tuning."""
 
