@@ -17,7 +17,8 @@ from makerlab.learning.actor import load_policy
 from makerlab.learning.device import use_threads
 from makerlab.market.base import Floats, Integers
 from makerlab.market.markets import load_markets
-from makerlab.market.simulated import SIMULATED_NAMES, inventory_scale
+from makerlab.market.simulated import SIMULATED_NAMES
+from makerlab.market.simulated_kernel import inventory_scale
 from makerlab.plotting import depth_plot
 from makerlab.policies import Policy
 from makerlab.policies.simulated import OPTIMUM, simulated_baselines
