@@ -33,7 +33,9 @@ CONFIG = Path("tiny.yaml")
 DISK = "disk"
 
 # Logs tell of failures, locks stay, and made-up candles are kept: no part of any result.
-_HARMLESS = re.compile(r"logs(/.*\.log)?|(.*/)?\.[^/]*lock(\.finish)?|runs/(synthetic|cache)/.*")
+_HARMLESS = re.compile(
+    r"logs(/.*\.log)?|(.*/)?\.[^/]*lock(\.finish)?|runs/(synthetic|cache)/.*|disk/cache(/.*)?"
+)
 _RUN_NAME = re.compile(r"\d{8}_\d{6}_.+")
 _NEW_RUN = re.compile(r"(?!20260101_000000)\b\d{8}_\d{6}_")
 _HASH = re.compile(r"\b[0-9a-f]{12}\b")

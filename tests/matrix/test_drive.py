@@ -185,14 +185,26 @@ def test_killed_with_9_its_jobs_leave_and_a_new_matrix_waits_for_them(lab: Lab) 
     process = lab.start()
     wait_until(lambda: states(lab) == ["running", "running"])
     jobs = children(process)
+    # Held, so that they still live when the new matrix comes, however long its start takes.
+    for job in jobs:
+        job.suspend()
     process.kill()
-    process.communicate()
+    process.wait()
     lab.config("first", run__short_name="first")
-    result = lab.run()
-    assert result.returncode == 0
-    assert "waiting for processes of an earlier matrix" in result.stdout
+    second = lab.start()
+    assert second.stdout is not None
+    said = ""
+    while "waiting for processes of an earlier matrix" not in said:
+        line = second.stdout.readline()
+        assert line, said
+        said += line
+    for job in jobs:
+        job.resume()
+    rest, _ = second.communicate(timeout=60)
+    assert second.returncode == 0
     assert all_gone(jobs)
-    assert "1 of 6 were done before" in result.stdout
+    assert "1 of 6 were done before" in said + rest
+    process.communicate()
 
 
 def test_two_matrices_at_once_in_one_folder_are_refused(lab: Lab) -> None:
