@@ -1,10 +1,9 @@
 """Put all runs into one table, rank those that may be compared, draw how settings matter."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from makerlab.cli import ArgumentParser, run_command
+from makerlab.cli import ArgumentParser, run_command, show_line
 
 
 def _parser() -> ArgumentParser:
@@ -53,13 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     from makerlab.stages.analyze import analyze
 
-    analyze(**vars(options), report=_show)
+    analyze(**vars(options), report=show_line)
     return 0
-
-
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Compare learned policies with the optimum of a simulated market: objectives, depths, a plot."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from makerlab.cli import ArgumentParser, run_command
+from makerlab.cli import ArgumentParser, run_command, show_line
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,17 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     output = OptimumDirectory(given.output_dir)
     from makerlab.stages.optimum import compare_with_optimum
 
-    record = compare_with_optimum(runs, episodes=given.episodes, output=output, report=_show)
+    record = compare_with_optimum(runs, episodes=given.episodes, output=output, report=show_line)
     mean = record["mean_over_runs"]
     interval = "" if mean["low"] is None else f" [{mean['low']:.4f}, {mean['high']:.4f}]"
-    _show(f"mean over {len(runs)} runs: {mean['value']:.4f}{interval}")
-    _show(f"{output.record}: written")
+    show_line(f"mean over {len(runs)} runs: {mean['value']:.4f}{interval}")
+    show_line(f"{output.record}: written")
     return 0
-
-
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _episodes(text: str) -> int:

@@ -1,9 +1,8 @@
 """Download candles of one market into a CSV or Parquet file; run it again to continue."""
 
-import sys
 from pathlib import Path
 
-from makerlab.cli import ArgumentParser, run_command
+from makerlab.cli import ArgumentParser, run_command, show_line
 
 
 def _parser() -> ArgumentParser:
@@ -29,13 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     from makerlab.data.fetch import FetchRequest, fetch_candles
 
-    fetch_candles(FetchRequest(**vars(options)), report=_show)
+    fetch_candles(FetchRequest(**vars(options)), report=show_line)
     return 0
-
-
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -2,10 +2,9 @@
 
 import argparse
 import math
-import sys
 from pathlib import Path
 
-from makerlab.cli import ArgumentParser, run_command
+from makerlab.cli import ArgumentParser, run_command, show_line
 
 QUEUES = ("risk_adverse", "log_prob", "log_prob2", "power_prob", "power_prob2", "power_prob3")
 
@@ -97,15 +96,10 @@ def main(argv: list[str] | None = None) -> int:
         lot_size=given.lot_size,
     )
     model = given.model_path if given.model_path.suffix == ".zip" else run.best_model
-    record = replay(run, request, model=model, config=config, output=output, report=_show)
-    _show(table(record))
-    _show(f"{output.record}: written")
+    record = replay(run, request, model=model, config=config, output=output, report=show_line)
+    show_line(table(record))
+    show_line(f"{output.record}: written")
     return 0
-
-
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _number(text: str) -> float:

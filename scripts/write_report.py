@@ -1,9 +1,8 @@
 """Write the report: one page of all runs and one page per run, to open in a browser."""
 
-import sys
 from pathlib import Path
 
-from makerlab.cli import ArgumentParser, run_command
+from makerlab.cli import ArgumentParser, run_command, show_line
 
 
 def _parser() -> ArgumentParser:
@@ -24,15 +23,10 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     from makerlab.stages.report import write_report
 
-    result = write_report(options.runs_dir, sort_by=options.sort_by, report=_show)
+    result = write_report(options.runs_dir, sort_by=options.sort_by, report=show_line)
     for problem in result.problems:
-        _show(f"warning: {problem}")
+        show_line(f"warning: {problem}")
     return 0
-
-
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -72,6 +72,12 @@ class ArgumentParser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"found '{value}'; {hint}")
 
 
+def show_line(line: str) -> None:
+    """Write a line to standard output at once: whoever waits for it may be reading a pipe."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run a command and exit: 0 done, 2 bad input (one line), 1 our own fault (a traceback)."""
     sys.exit(exit_code_of(main))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from makerlab.cli import ArgumentParser
+from makerlab.cli import ArgumentParser, show_line
 from makerlab.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -244,7 +244,7 @@ def follow_log_command(arguments: list[str] | None = None) -> int:
     logs = logs_of(given.run, runs_dir=given.runs_dir, logs_dir=given.logs_dir)
     with contextlib.suppress(KeyboardInterrupt):
         for line in follow(logs, lines=given.lines, forever=given.follow):
-            _print_line(line)
+            show_line(line)
     return 0
 
 
@@ -271,13 +271,13 @@ def compare_runs_command(arguments: list[str] | None = None) -> int:
     first, second = run_of(given.first), run_of(given.second)
     found = compare(first, second)
     if given.json:
-        _print_line(json.dumps(comparison_record(found), indent=2))
+        show_line(json.dumps(comparison_record(found), indent=2))
         return 0
     for line in comparison_lines(found):
-        _print_line(line)
+        show_line(line)
     if given.plots:
         for path in draw_comparison(found, first, second, plots_dir=given.plots_dir):
-            _print_line(f"{path}: written")
+            show_line(f"{path}: written")
     return 0
 
 
@@ -296,7 +296,7 @@ def dashboards_command(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     from makerlab.runs.dashboards import dashboards_of, serve
 
-    serve(dashboards_of(**vars(given)), _print_line)
+    serve(dashboards_of(**vars(given)), show_line)
     return 0
 
 
@@ -314,13 +314,8 @@ def export_mlflow_command(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     from makerlab.report.mlflow_export import export_runs
 
-    export_runs(given.runs_dir, given.output, experiment=given.experiment, report=_print_line)
+    export_runs(given.runs_dir, given.output, experiment=given.experiment, report=show_line)
     return 0
-
-
-def _print_line(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _evaluation_folder(run: Path, cross_config: Path | None) -> Path:
