@@ -13,18 +13,19 @@ from makerlab.policies.simulated import simulated_baselines
 from makerlab.tasks import open_workbench
 
 CONFIG = Path(__file__).parents[2] / "configs" / "theory_cartea_jaimungal.yaml"
-STEPS = 64_000
+STEPS = 240_000
 # What the study of docs/known_markets.md chose.
 TUNED = {
-    "train.learning_rate": 0.0029026467555975277,
-    "train.gamma": 0.9324679636233172,
-    "train.tau": 0.02315695298045337,
+    "train.learning_rate": 0.0010506813507329318,
+    "train.gamma": 0.9843967738591719,
+    "train.tau": 0.017570050374771693,
+    "train.batch_size": 256,
 }
 
 
 @pytest.mark.slow
-def test_half_the_course_already_beats_the_constant_depth() -> None:
-    """On 20,000 test episodes; the constant depth earns 5.563 and the optimum 6.394."""
+def test_a_seventh_of_the_course_already_passes_the_gate() -> None:
+    """On 20,000 test episodes; the constant depth earns 5.563, the optimum 6.394, the gate is 6.05."""
     found = []
     for seed in (0, 1):
         config = load_config(CONFIG).with_values({**TUNED, "train.seed": seed})
@@ -47,6 +48,6 @@ def test_half_the_course_already_beats_the_constant_depth() -> None:
             for each in (chosen, constant)
         )
         assert usual == pytest.approx(5.563, abs=0.06)
-        assert learned > usual + 0.15
+        assert learned > usual + 0.35
         found.append(learned)
-    assert 5.8 < sum(found) / len(found) < 6.394
+    assert 6.05 < sum(found) / len(found) < 6.394
