@@ -25,7 +25,7 @@ TUNED = {
 
 @pytest.mark.slow
 def test_a_seventh_of_the_course_already_passes_the_gate() -> None:
-    """On 20,000 test episodes; the constant depth earns 5.563, the optimum 6.394, the gate is 6.05."""
+    """On 20,000 test episodes; constant depth earns 5.563, the optimum 6.394, the gate is 6.05."""
     found = []
     for seed in (0, 1):
         config = load_config(CONFIG).with_values({**TUNED, "train.seed": seed})
