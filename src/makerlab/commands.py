@@ -318,6 +318,19 @@ def export_mlflow_command(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def warm_up_command(arguments: list[str] | None = None) -> int:
+    """Compile what trainings need."""
+    parser = ArgumentParser(
+        description="Import and compile all that stages need, by a training of a moment. Compiled "
+        "code stays on disk, so whatever comes next begins at once."
+    )
+    parser.parse_args(arguments)
+    from makerlab.stages.warm_up import warm_up
+
+    warm_up()
+    return 0
+
+
 def _evaluation_folder(run: Path, cross_config: Path | None) -> Path:
     """Keep another environment's evaluation apart from the run's own."""
     return run / ("evaluation" if cross_config is None else f"evaluation_{cross_config.stem}")

@@ -30,6 +30,7 @@ SCRIPTS = {
     "train": "train_mm_sac.py",
     "evaluate": "scripts/evaluate_policy.py",
     "analyze": "scripts/analyze_experiments.py",
+    "warm_up": "scripts/warm_up.py",
 }
 
 
@@ -58,7 +59,13 @@ def main(stage: str) -> None:
     parser.add_argument("--reuse", action="store_true")
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
-    stages = {"tune": _tune, "train": _train, "evaluate": _evaluate, "analyze": _analyze}
+    stages = {
+        "tune": _tune,
+        "train": _train,
+        "evaluate": _evaluate,
+        "analyze": _analyze,
+        "warm_up": lambda _: 0,
+    }
     run_command(lambda: stages[stage](given))
 
 

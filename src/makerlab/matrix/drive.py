@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TextIO
 
 from makerlab.matrix import analysis
+from makerlab.matrix.devices import computes_on_cpu
 from makerlab.matrix.display import Display, choose_display
+from makerlab.matrix.forking import ForkingLauncher, can_fork
 from makerlab.matrix.jobs import StageWorkshop
 from makerlab.matrix.launcher import Launcher, LocalLauncher
 from makerlab.matrix.ledger import Ledger
@@ -54,9 +56,16 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
             say(f"warning: {warning}")
         with matrix_lock(options.runs_dir, say) as lock:
             ledger = Ledger(options, experiments)
-            errors = options.logs_dir / "matrix_stderr.log"
-            launcher = LocalLauncher(error_log=errors, keep_open=(lock,))
-            return _Drive(options, ledger, root, launcher, display, say).drive()
+            with contextlib.closing(_launcher(options, root, lock)) as launcher:
+                return _Drive(options, ledger, root, launcher, display, say).drive()
+
+
+def _launcher(options: MatrixOptions, root: Path, lock: int) -> Launcher:
+    errors = options.logs_dir / "matrix_stderr.log"
+    if not (can_fork() and computes_on_cpu(options.device)):
+        return LocalLauncher(error_log=errors, keep_open=(lock,))
+    warm_up = root / "scripts" / "warm_up.py"
+    return ForkingLauncher(error_log=errors, warm_up=warm_up, keep_open=(lock,))
 
 
 @contextlib.contextmanager

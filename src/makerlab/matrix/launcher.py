@@ -58,6 +58,10 @@ class Launcher(Protocol):
         """Ask a job to save its state and leave, or kill it with all it started."""
         ...
 
+    def close(self) -> None:
+        """Leave nothing behind; there are no more jobs."""
+        ...
+
 
 class LocalLauncher:
     """Runs jobs as processes of this machine, each with one thread.
@@ -78,7 +82,7 @@ class LocalLauncher:
             stdin=subprocess.DEVNULL,
             stdout=None if job.show_output else subprocess.DEVNULL,
             stderr=errors,
-            env=os.environ | _job_environment(),
+            env=os.environ | job_environment(),
             pass_fds=self._keep_open,
             start_new_session=True,
         )
@@ -93,12 +97,7 @@ class LocalLauncher:
         if status is None:
             return None
         del self._running[handle]
-        with errors:
-            errors.seek(0)
-            text = errors.read().decode(errors="replace").strip()
-        if text:
-            self._keep(job, status, text)
-        return Outcome(status, tuple(text.splitlines()[-LAST_LINES:]))
+        return read_outcome(job, status, errors, self._error_log)
 
     def cancel(self, handle: str, *, kill: bool = False) -> None:
         """Send SIGTERM to a process, or SIGKILL to it and all its children."""
@@ -110,13 +109,24 @@ class LocalLauncher:
         else:
             process.terminate()
 
-    def _keep(self, job: Job, status: int, text: str) -> None:
-        self._error_log.parent.mkdir(parents=True, exist_ok=True)
-        with self._error_log.open("a", encoding="utf-8") as file:
+    def close(self) -> None:
+        """Nothing stays behind: a process is its job's alone."""
+
+
+def read_outcome(job: Job, status: int, errors: IO[bytes], error_log: Path) -> Outcome:
+    """Return how a job ended; what it wrote to standard error goes to the error log."""
+    with errors:
+        errors.seek(0)
+        text = errors.read().decode(errors="replace").strip()
+    if text:
+        error_log.parent.mkdir(parents=True, exist_ok=True)
+        with error_log.open("a", encoding="utf-8") as file:
             file.write(f"--- {job.name}, exit status {status}\n{text}\n")
+    return Outcome(status, tuple(text.splitlines()[-LAST_LINES:]))
 
 
-def _job_environment() -> dict[str, str]:
+def job_environment() -> dict[str, str]:
+    """Return what a job finds in its environment beside the matrix's own."""
     threads = dict.fromkeys(THREAD_VARIABLES, "1")
     # A job that sees another parent than this knows that it has been orphaned.
     return threads | {PARENT_VARIABLE: str(os.getpid())}
