@@ -33,6 +33,7 @@ FLOW: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("stages",),
     ("audit",),
+    ("launchers",),
     ("matrix",),
     ("commands",),
     # What the package offers to notebooks; imported when asked for, see the last test.
@@ -104,7 +105,7 @@ def test_imports_flow_from_left_to_right(module: Path) -> None:
 MARKET_MAKING = {"market", "policies", "envs", "evaluation", "learning"}
 
 
-@pytest.mark.parametrize("part", ["runs", "statistics", "report", "matrix", "tuning"])
+@pytest.mark.parametrize("part", ["runs", "statistics", "report", "launchers", "matrix", "tuning"])
 def test_what_tasks_to_come_share_knows_neither_market_making_nor_learning(part: str) -> None:
     """Devices are asked for before anything starts; that is all the matrix asks of learning."""
     for module in (PACKAGE / part).rglob("*.py"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from makerlab.errors import UserError
-from makerlab.matrix.launcher import Job, Outcome
+from makerlab.launchers.base import Job, Outcome
 from makerlab.matrix.options import STAGES
 from makerlab.matrix.plan import Work, build_graph
 from makerlab.matrix.scheduler import Result, Running, Scheduler

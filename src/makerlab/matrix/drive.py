@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from makerlab.launchers.base import Launcher
+from makerlab.launchers.forking import ForkingLauncher, can_fork
+from makerlab.launchers.local import LocalLauncher
 from makerlab.matrix import analysis
 from makerlab.matrix.devices import computes_on_cpu
 from makerlab.matrix.display import Display, choose_display
-from makerlab.matrix.forking import ForkingLauncher, can_fork
 from makerlab.matrix.jobs import StageWorkshop
-from makerlab.matrix.launcher import Launcher, LocalLauncher
 from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import (

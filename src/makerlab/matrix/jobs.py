@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from makerlab.errors import UserError
+from makerlab.launchers.base import Job, Outcome, describe_status
 from makerlab.matrix import analysis
-from makerlab.matrix.launcher import Job, Outcome, describe_status
 from makerlab.matrix.ledger import FoundRun, Ledger
 from makerlab.matrix.plan import ANALYZE, Work
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from makerlab.errors import UserError
-from makerlab.matrix.launcher import Job, Launcher, Outcome, describe_status
+from makerlab.launchers.base import Job, Launcher, Outcome, describe_status
 from makerlab.matrix.plan import Node, Work
 
 DONE = "done"

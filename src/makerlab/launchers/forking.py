@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from makerlab.matrix.fork_server import LONGEST_MESSAGE
-from makerlab.matrix.launcher import Job, LocalLauncher, Outcome, job_environment, read_outcome
+from makerlab.launchers.base import Job, Outcome, job_environment, logs_of, read_outcome
+from makerlab.launchers.fork_server import LONGEST_MESSAGE
+from makerlab.launchers.local import LocalLauncher
 
 _WAIT_SECONDS = 3.0
 # CUDA can be asked for devices without being started; started, it would not survive a fork.
@@ -105,6 +106,10 @@ class ForkingLauncher:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(forked.pid, signal.SIGTERM)
 
+    def logs(self, handle: str) -> tuple[Path, ...]:
+        """Return the job's own log."""
+        return logs_of(self._jobs[handle].job)
+
     def close(self) -> None:
         """End the server and wait for it: until then it holds the files that are kept open."""
         if self._server is None or self._channel is None:
@@ -120,7 +125,7 @@ class ForkingLauncher:
 
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "makerlab.matrix.fork_server", str(theirs.fileno())]
+        command = [sys.executable, "-m", "makerlab.launchers.fork_server", str(theirs.fileno())]
         command += [] if self._warm_up is None else [str(self._warm_up)]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
         with theirs:

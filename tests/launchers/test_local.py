@@ -13,15 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from makerlab.matrix.forking import ForkingLauncher, can_fork
-from makerlab.matrix.launcher import (
+from makerlab.launchers.base import (
     THREAD_VARIABLES,
     Job,
     Launcher,
-    LocalLauncher,
     Outcome,
     describe_status,
 )
+from makerlab.launchers.forking import ForkingLauncher, can_fork
+from makerlab.launchers.local import LocalLauncher
 
 needs_forks = pytest.mark.skipif(not can_fork(), reason="jobs are forked on Linux only")
 
