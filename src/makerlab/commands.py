@@ -27,7 +27,8 @@ def tune_command(arguments: list[str] | None = None) -> int:
     parser.add_argument("--study_name", help="Study (default: config name and hash of its inputs).")
     parser.add_argument(
         "--storage",
-        help="Optuna URL or the path of a journal file (default: sqlite file optuna.db in runs).",
+        help="Where studies are kept: an Optuna URL, or journal:PATH on a shared file system "
+        "(default: MAKERLAB_STORAGE, else the sqlite file optuna.db in runs).",
     )
     parser.add_argument(
         "--save_best_params",
@@ -53,11 +54,14 @@ def tune_command(arguments: list[str] | None = None) -> int:
     from makerlab.runs.directory import tuning_directory
     from makerlab.runs.log import stage_log
     from makerlab.stages.resolve import is_tuned
+    from makerlab.tuning.address import storage_in_environment
 
     algo, fold = resolved.config.train.algo, resolved.config.data_split.fold
     folder = tuning_directory(given.runs_dir, algo, resolved.name, fold=fold)
     target = given.best_params_path or folder.best_params
-    storage = given.storage or f"sqlite:///{given.runs_dir / 'optuna.db'}"
+    storage = (
+        given.storage or storage_in_environment() or f"sqlite:///{given.runs_dir / 'optuna.db'}"
+    )
     log = given.logs_dir / f"{resolved.name}_tune.log"
     with stage_log(log, prefix=_prefix(fold=fold)) as report:
         if given.study_name is None and given.storage is None and is_tuned(resolved.config, target):

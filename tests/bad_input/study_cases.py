@@ -154,6 +154,24 @@ STUDIES = [
         f"{MORE} --storage mysqll://host/studies",
         "mysqll",
     ),
+    Case(
+        "keeps studies on a server that is not there",
+        "tune",
+        f"{MORE} --storage postgresql://me:secret@127.0.0.1:1/studies",
+        "postgresql+psycopg://me@127.0.0.1:1/studies",
+    ),
+    Case(
+        "keeps studies on a server whose port is no number",
+        "tune",
+        f"{MORE} --storage postgresql://me:secret@host:port/studies",
+        "not the URL of a database",
+    ),
+    Case(
+        "keeps studies in a journal without a name",
+        "tune",
+        f"{MORE} --storage journal:",
+        "expected journal:PATH",
+    ),
     Case("keeps studies in a folder", "tune", f"{MORE} --storage runs", "runs"),
     Case(
         "writes the best parameters over a folder",

@@ -1,5 +1,6 @@
 """Which process owns a piece of work, and whether it still lives."""
 
+import functools
 import os
 import platform
 from pathlib import Path
@@ -15,16 +16,21 @@ def this_process() -> dict[str, Any]:
     return {
         "host": platform.node(),
         "boot_id": _boot_id(),
+        "pid_namespace": _pid_namespace(),
         "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
+        "started": _started(os.getpid()),
     }
 
 
 def is_alive(owner: dict[str, Any] | None) -> bool:
-    """Return whether the recorded process still runs; one on another host is taken to."""
+    """Return whether the recorded process still runs.
+
+    One that can't be looked up from here, on another host or in another container, is taken to;
+    whoever must know watches its lease or its heartbeat.
+    """
     if owner is None:
         return False
-    if owner["host"] != platform.node():
+    if not is_local(owner):
         return True
     if owner["boot_id"] != _boot_id():
         return False
@@ -37,8 +43,15 @@ def is_alive(owner: dict[str, Any] | None) -> bool:
 
 
 def is_local(owner: dict[str, Any]) -> bool:
-    """Return whether the recorded process ran on this host."""
-    return bool(owner["host"] == platform.node())
+    """Return whether the recorded process can be looked up from here.
+
+    It can if it ran on this host, which may have been started anew since, and its number means
+    here what it meant there: containers of one host count their processes apart.
+    """
+    if owner["host"] != platform.node():
+        return False
+    rebooted = owner["boot_id"] != _boot_id()
+    return bool(rebooted or owner.get("pid_namespace") == _pid_namespace())
 
 
 def check_writable(directory: Path) -> None:
@@ -55,6 +68,21 @@ def check_writable(directory: Path) -> None:
         raise UserError(f"{directory}: can't be written to ({problem})") from None
 
 
+@functools.cache
 def _boot_id() -> str:
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.exists() else str(int(psutil.boot_time()))
+
+
+def _pid_namespace() -> str:
+    """Return what tells containers of one host apart; nothing where there are none."""
+    try:
+        return "".join(filter(str.isdigit, str(Path("/proc/self/ns/pid").readlink())))
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(maxsize=1)
+def _started(pid: int) -> float:
+    """Return when a process began; a fork asks anew."""
+    return float(psutil.Process(pid).create_time())

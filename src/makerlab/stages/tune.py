@@ -30,6 +30,7 @@ from makerlab.stages.notices import report_notices
 from makerlab.stages.resolve import Resolved
 from makerlab.statistics.bootstrap import mean_interval
 from makerlab.tasks import Workbench, open_workbench
+from makerlab.tuning.address import read_address
 from makerlab.tuning.search import suggest
 from makerlab.tuning.slots import Slots, open_slots
 from makerlab.tuning.storage import storage_errors
@@ -62,7 +63,7 @@ def tune(
     check_writable(runs_dir)
     if save:
         _check_target(best_params)
-    with storage_errors(storage):
+    with storage_errors(read_address(storage)):
         return _tune(
             resolved,
             runs_dir=runs_dir,
@@ -140,7 +141,7 @@ def check_study(
     _check_target(best_params)
     choose_device(device)
     open_workbench(resolved.config, **data_folders(runs_dir))
-    with storage_errors(storage):
+    with storage_errors(read_address(storage)):
         _open_slots(resolved, runs_dir=runs_dir, storage=storage, study_name=study_name)
 
 
@@ -198,10 +199,14 @@ class _Worker:
         """Take trials until none is left to take."""
         self.report(f"study {self.slots.name}: {self.slots.summary()}")
         with StopRequest() as stop:
-            while (trial := self.slots.take(suggest_with(self.config))) is not None:
-                self.status("running")
-                self._run(trial, stop)
-                self.status("running")
+            while True:
+                trial = self.slots.take(suggest_with(self.config))
+                if trial is None and not self.slots.wait(lambda: stop.requested):
+                    return
+                if trial is not None:
+                    self.status("running")
+                    self._run(trial, stop)
+                    self.status("running")
 
     def _run(self, trial: optuna.trial.Trial, stop: StopRequest) -> None:
         slot = self.slots.slot(trial)
@@ -212,27 +217,34 @@ class _Worker:
             self._register("trial", config, place=slot)
             score = self._judge(trial, settings, stop, checkpoint)
         except optuna.TrialPruned:
-            self.slots.finish(trial, None, optuna.trial.TrialState.PRUNED)
-            self.report(f"trial {slot}: pruned at step {trial.user_attrs.get('steps', 0):,}")
+            kept = self.slots.finish(trial, None, optuna.trial.TrialState.PRUNED)
+            outcome = f"pruned at step {trial.user_attrs.get('steps', 0):,}"
         except Diverged as error:
-            self.slots.fail(trial, str(error))
-            self.report(f"trial {slot}: failed, {error}")
+            kept = self.slots.fail(trial, str(error))
+            outcome = f"failed, {error}"
+        except optuna.exceptions.UpdateFinishedTrialError:
+            kept, outcome = False, ""
         except BaseException:
             # Stopped or broken: the trial goes back, whoever comes next continues it.
             self.slots.give_back(trial)
             raise
         else:
-            self._finish(trial, slot, score)
+            kept, outcome = self._finish(trial, score)
+        if not kept:
+            # This process was not heard of for long; the trial is another's now, as its checkpoint.
+            self.report(f"trial {slot}: was taken over by another process, its result is dropped")
+            return
+        self.report(f"trial {slot}: {outcome}")
         checkpoint.unlink(missing_ok=True)
 
-    def _finish(self, trial: optuna.trial.Trial, slot: int, score: float | None) -> None:
+    def _finish(self, trial: optuna.trial.Trial, score: float | None) -> tuple[bool, str]:
+        """Record a trial's score; returns whether it counts, and what to say of it."""
+        metric = self.config.tune.metric
         if score is None:
-            reason = f"{self.config.tune.metric} is not defined for this policy"
-            self.slots.fail(trial, reason)
-            self.report(f"trial {slot}: failed, {reason}")
-            return
-        self.slots.finish(trial, score, optuna.trial.TrialState.COMPLETE)
-        self.report(f"trial {slot}: {self.config.tune.metric} {score:.6g}, {self.slots.summary()}")
+            reason = f"{metric} is not defined for this policy"
+            return self.slots.fail(trial, reason), f"failed, {reason}"
+        kept = self.slots.finish(trial, score, optuna.trial.TrialState.COMPLETE)
+        return kept, f"{metric} {score:.6g}, {self.slots.summary()}"
 
     def _register(self, kind: Kind, config: Config, *, place: int) -> None:
         """Count a trial, or a second score, as tried, before its first step and for good."""

@@ -1,55 +1,77 @@
 """A study with a fixed number of places: each taken once, none lost, whoever is killed.
 
-A study asked for n trials has the slots 0 to n-1, however often and by however many processes it
-is taken up. A trial stands for a slot unless it failed without a reason: then its process died or
-was stopped, and the slot is free again. Taking a slot, and choosing its parameters, happens under
-a lock; a slot's sampler is seeded by study and slot, so one process alone always chooses the same
-parameters, kills or not.
+A study asked for n trials has the slots 0 to n-1, however often and by however many processes, on
+however many hosts, it is taken up. A trial is created whole, with its slot, owner and parameters,
+and never leaves the state in which it first ended. The first trial of a slot that has not failed
+stands for it; a failure with a reason counts as an end, one without means that the process died or
+was stopped, and the slot is free again. Who creates a trial and finds an earlier one there takes
+the next slot. As every storage puts trials in one order, no lock is needed for this to hold.
+
+A slot's sampler is seeded by study and slot and sees the other slots in their order, so one
+process alone always chooses the same parameters, kills or not.
 """
 
 import contextlib
 import hashlib
-import threading
-import warnings
+import itertools
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import filelock
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from makerlab.config import TuneSettings
 from makerlab.errors import UserError
+from makerlab.runs.lease import Watch
 from makerlab.runs.owner import is_alive, is_local, this_process
-from makerlab.tuning.storage import HEARTBEAT_SECONDS, open_storage
+from makerlab.tuning.address import StorageAddress, read_address
+from makerlab.tuning.gates import Gate, gate_of
+from makerlab.tuning.patient import PATIENT, Patience
+from makerlab.tuning.pulse import BEAT, OWNER, AttributePulse, FilePulse, Heart, Pulse
+from makerlab.tuning.storage import open_storage, storage_errors
 
 STARTUP_SAMPLES = 8
 """Random trials before TPE begins; Optuna's default of 10 is most of a small study."""
 
 # User attributes of a trial.
-SLOT, OWNER, PARAMS, REASON = "slot", "owner", "params", "reason"
+SLOT, PARAMS, REASON = "slot", "params", "reason"
 _KEY = "makerlab:tune_key"
+_GATE_SECONDS = 60.0
 
-Suggest = Callable[[optuna.trial.Trial], dict[str, Any]]
+Suggest = Callable[[Trial], dict[str, Any]]
+_claims = itertools.count()
 
 
 def open_slots(
-    storage: str, name: str, *, key: str, trials: int, lock_dir: Path, config: TuneSettings
+    storage: str,
+    name: str,
+    *,
+    key: str,
+    trials: int,
+    lock_dir: Path,
+    config: TuneSettings,
+    patience: Patience = PATIENT,
 ) -> "Slots":
     """Open or create a study with its slots; raises UserError when it belongs to other inputs."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Heartbeats are beaten here rather than by Study.optimize, which can't take slots.
-    warnings.filterwarnings("ignore", message=".*[Hh]eartbeat.*", module="optuna.*")
-    lock = filelock.FileLock(lock_dir / f".{_short(storage + name)}.study.lock")
-    # Creating the tables is no more safe to do twice at once than creating the study.
-    with filelock.FileLock(lock_dir / ".storage.lock"):
-        backend = open_storage(storage)
+    address = read_address(storage)
+    # Making the tables is no more safe to do twice at once than making the study.
+    short = replace(patience, server=patience.opening)
+    opening = gate_of(address, "open", lock_dir=lock_dir, patience=short)
+    with storage_errors(address), opening.passing(seconds=_GATE_SECONDS):
+        backend = open_storage(address, patience=patience)
         study = optuna.create_study(
             study_name=name,
             storage=backend,
             direction="maximize",
             load_if_exists=True,
+            # Parameters are chosen on a copy of the study; this one is never asked.
+            sampler=optuna.samplers.RandomSampler(seed=0),
             pruner=optuna.pruners.MedianPruner(
                 n_startup_trials=config.startup_trials, n_warmup_steps=0
             ),
@@ -63,7 +85,20 @@ def open_slots(
             f"study '{name}': was made with another config, data or code than these; "
             "leave out --study_name or give a new one"
         )
-    return Slots(study, storage, lock, trials=trials, seed=config.seed)
+    gates = [
+        gate_of(address, f"{name}:{what}", lock_dir=lock_dir, patience=patience)
+        for what in ("take", "finish")
+    ]
+    return Slots(
+        study,
+        backend,
+        address,
+        taking=gates[0],
+        ending=gates[1],
+        trials=trials,
+        seed=config.seed,
+        patience=patience,
+    )
 
 
 class Slots:
@@ -72,62 +107,87 @@ class Slots:
     def __init__(
         self,
         study: optuna.Study,
-        storage: str,
-        lock: filelock.BaseFileLock,
+        storage: BaseStorage,
+        address: StorageAddress,
         *,
+        taking: Gate,
+        ending: Gate,
         trials: int,
         seed: int,
+        patience: Patience,
     ) -> None:
-        self._study, self._lock, self._trials, self._seed = study, lock, trials, seed
-        self.storage_name = storage
-        self._hearts: dict[int, threading.Event] = {}
+        self._study, self._storage = study, storage
+        self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._taking, self._ending = taking, ending
+        self._trials, self._seed = trials, seed
+        self.storage_name = address.public
+        self._pulse = _pulse_of(storage, address)
+        self._heart = Heart(self._pulse, every=patience.beat)
+        self._watch = Watch(patience.stale)
+        self._poll = patience.beat / 10
 
     @property
     def name(self) -> str:
         """The study's name."""
         return str(self._study.study_name)
 
-    def take(self, suggest: Suggest) -> optuna.trial.Trial | None:
-        """Take the next free slot and choose its parameters; None when none is free."""
-        with self._lock:
+    def take(self, suggest: Suggest) -> Trial | None:
+        """Take the next free slot and choose its parameters; None when none is free now."""
+        with self._taking.passing(seconds=_GATE_SECONDS):
             self._reap_dead()
-            live = self._live()
-            free = [slot for slot in range(self._trials) if slot not in live]
-            if not free:
-                return None
-            self._study.sampler = optuna.samplers.TPESampler(
-                seed=_sampler_seed(self._seed, free[0]), n_startup_trials=STARTUP_SAMPLES
-            )
-            trial = self._study.ask()
-            trial.set_user_attr(SLOT, free[0])
-            trial.set_user_attr(OWNER, this_process())
-            trial.set_user_attr(PARAMS, suggest(trial))
-        self._start_heart(trial)
-        return trial
+            while free := self._free():
+                trial = self._claim(free[0], suggest)
+                if trial is not None:
+                    self._heart.start(trial._trial_id)
+                    return trial
+        return None
 
-    def slot(self, trial: optuna.trial.Trial) -> int:
+    def wait(
+        self, stop: Callable[[], bool], *, sleep: Callable[[float], None] = time.sleep
+    ) -> bool:
+        """Wait until a slot is free because its process died; False when there is none to come.
+
+        A process that is seen to live will take what else comes free, so nobody waits for that;
+        the last one alive waits until the others are known to be dead.
+        """
+        first: dict[int, str] = {}
+        while not stop():
+            self._reap_dead()
+            if self._free():
+                return True
+            running = [t for t in self._live().values() if t.state == TrialState.RUNNING]
+            if not running or any(self._is_seen_alive(trial, first) for trial in running):
+                return False
+            sleep(self._poll)
+        return False
+
+    def slot(self, trial: Trial) -> int:
         """Return the slot of a trial."""
         return int(trial.user_attrs[SLOT])
 
-    def finish(self, trial: optuna.trial.Trial, score: float | None, state: TrialState) -> None:
-        """Record a trial as complete or pruned."""
-        self._stop_heart(trial)
-        self._study.tell(trial, score, state=state)
+    def finish(self, trial: Trial, score: float | None, state: TrialState) -> bool:
+        """Record a trial as complete or pruned; False when its slot was given to another."""
+        if score is None and state == TrialState.PRUNED:
+            reported = self._storage.get_trial(trial._trial_id).intermediate_values
+            score = reported[max(reported)] if reported else None
+        return self._end(trial._trial_id, state, None if score is None else [score])
 
-    def fail(self, trial: optuna.trial.Trial, reason: str) -> None:
-        """Record a trial that would fail again; its slot is used up."""
-        self._stop_heart(trial)
-        trial.set_user_attr(REASON, reason)
-        self._study.tell(trial, state=TrialState.FAIL)
+    def fail(self, trial: Trial, reason: str) -> bool:
+        """Record a trial that would fail again, its slot used up; False as `finish` does."""
+        try:
+            trial.set_user_attr(REASON, reason)
+        except UpdateFinishedTrialError:
+            self._heart.stop(trial._trial_id)
+            return False
+        return self._end(trial._trial_id, TrialState.FAIL)
 
-    def give_back(self, trial: optuna.trial.Trial) -> None:
+    def give_back(self, trial: Trial) -> None:
         """Free the slot of a trial that could not be finished."""
-        self._stop_heart(trial)
-        self._study.tell(trial, state=TrialState.FAIL)
+        self._end(trial._trial_id, TrialState.FAIL)
 
     def best(self) -> FrozenTrial | None:
         """Return the complete trial with the highest score, None when there is none."""
-        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        complete = [t for t in self._live().values() if t.state == TrialState.COMPLETE]
         return max(complete, key=lambda t: (t.value, -t.user_attrs[SLOT]), default=None)
 
     def counts(self) -> dict[str, int]:
@@ -159,52 +219,91 @@ class Slots:
     @contextlib.contextmanager
     def finishing(self) -> Iterator[bool]:
         """Let one process at a time finish the study; False while others are still at work."""
-        with filelock.FileLock(f"{self._lock.lock_file}.finish"):
+        with self._ending.passing(seconds=None):
             yield self.counts()["finished"] >= self._trials
 
     def _live(self) -> dict[int, FrozenTrial]:
         """Return the trial that stands for each slot that is taken or used up."""
-        return {
-            trial.user_attrs[SLOT]: trial
-            for trial in self._study.get_trials(deepcopy=False)
-            if SLOT in trial.user_attrs
-            and (trial.state != TrialState.FAIL or REASON in trial.user_attrs)
-        }
+        return standing(self._study.get_trials(deepcopy=False))
+
+    def _free(self) -> list[int]:
+        live = self._live()
+        return [slot for slot in range(self._trials) if slot not in live]
+
+    def _claim(self, slot: int, suggest: Suggest) -> Trial | None:
+        """Create a trial for a slot; None when another was there first.
+
+        The request may have reached the storage twice, so that there are two trials of this claim.
+        """
+        owner = this_process() | {"claim": next(_claims)}
+        self._storage.create_new_trial(self._study_id, self._choose(slot, suggest, owner))
+        holder = self._live().get(slot)
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            spare = holder is None or trial._trial_id != holder._trial_id
+            if spare and trial.user_attrs.get(OWNER) == owner:
+                self._end(trial._trial_id, TrialState.FAIL)
+        if holder is None or holder.user_attrs.get(OWNER) != owner:
+            return None
+        return Trial(self._study, holder._trial_id)
+
+    def _choose(self, slot: int, suggest: Suggest, owner: dict[str, Any]) -> FrozenTrial:
+        """Choose a slot's parameters on a copy of the study, so that its trial appears whole."""
+        sampler = optuna.samplers.TPESampler(
+            seed=_sampler_seed(self._seed, slot), n_startup_trials=STARTUP_SAMPLES
+        )
+        copy = optuna.create_study(direction="maximize", sampler=sampler)
+        copy.add_trials([trial for _, trial in sorted(self._live().items())])
+        trial = copy.ask()
+        attributes = {PARAMS: suggest(trial), SLOT: slot, OWNER: owner, BEAT: 0}
+        for name, value in attributes.items():
+            trial.set_user_attr(name, value)
+        return copy.get_trials(deepcopy=False)[-1]
+
+    def _end(self, trial_id: int, state: TrialState, values: list[float] | None = None) -> bool:
+        """End a trial; False when it has ended otherwise."""
+        self._heart.stop(trial_id)
+        try:
+            if self._storage.set_trial_state_values(trial_id, state, values):
+                return True
+        except UpdateFinishedTrialError:
+            pass
+        # Either it was given to another, or this very request was answered by a broken connection.
+        found = self._storage.get_trial(trial_id)
+        return bool(found.state == state and (values is None or found.values == values))
 
     def _reap_dead(self) -> None:
-        """Fail the trials of dead processes, so that their slots are free at once.
+        """Fail the trials of dead processes, so that their slots are free at once."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if self._is_dead(trial):
+                self._end(trial._trial_id, TrialState.FAIL)
 
-        A process of this host is looked up; for those of other hosts the heartbeat tells. A
-        trial without an owner was left by a process that died while it held the lock.
-        """
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in running:
-            owner = trial.user_attrs.get(OWNER)
-            if owner is None or (is_local(owner) and not is_alive(owner)):
-                self._study.tell(trial.number, state=TrialState.FAIL)
-        if any(OWNER in t.user_attrs and not is_local(t.user_attrs[OWNER]) for t in running):
-            optuna.storages.fail_stale_trials(self._study)
+    def _is_dead(self, trial: FrozenTrial) -> bool:
+        owner = trial.user_attrs.get(OWNER)
+        if owner is None or is_local(owner):
+            return not is_alive(owner)
+        return self._watch.stands_still(str(trial._trial_id), self._pulse.sign(trial))
 
-    def _start_heart(self, trial: optuna.trial.Trial) -> None:
-        """Beat until the trial ends: processes on other hosts see that this one lives."""
-        storage = self._study._storage
-        if not hasattr(storage, "record_heartbeat"):
-            return
-        stopped = threading.Event()
-        number = trial._trial_id
+    def _is_seen_alive(self, trial: FrozenTrial, first: dict[int, str]) -> bool:
+        if is_local(trial.user_attrs[OWNER]):
+            return True
+        sign = self._pulse.sign(trial)
+        return first.setdefault(trial._trial_id, sign) != sign
 
-        def beat() -> None:
-            storage.record_heartbeat(number)
-            while not stopped.wait(HEARTBEAT_SECONDS):
-                storage.record_heartbeat(number)
 
-        self._hearts[number] = stopped
-        threading.Thread(target=beat, daemon=True).start()
+def standing(trials: list[FrozenTrial]) -> dict[int, FrozenTrial]:
+    """Return the trial that stands for each slot: the first that has not failed for no reason."""
+    live: dict[int, FrozenTrial] = {}
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        failed = trial.state == TrialState.FAIL and REASON not in trial.user_attrs
+        if SLOT in trial.user_attrs and not failed:
+            live.setdefault(trial.user_attrs[SLOT], trial)
+    return live
 
-    def _stop_heart(self, trial: optuna.trial.Trial) -> None:
-        stopped = self._hearts.pop(trial._trial_id, None)
-        if stopped is not None:
-            stopped.set()
+
+def _pulse_of(storage: BaseStorage, address: StorageAddress) -> Pulse:
+    if address.kind == "journal" and address.path is not None:
+        return FilePulse(address.path.with_name(f".{address.path.name}.alive"))
+    return AttributePulse(storage)
 
 
 def _check_own(study: optuna.Study) -> None:
@@ -220,7 +319,3 @@ def _check_own(study: optuna.Study) -> None:
 def _sampler_seed(seed: int, slot: int) -> int:
     digest = hashlib.sha256(f"{seed}:{slot}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,46 +1,37 @@
-"""Where studies are kept: an Optuna URL, or a journal file by its path."""
+"""Opens the place where studies are kept, and tells a user why it can't be."""
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, JournalStorage
 
 from makerlab.errors import UserError
+from makerlab.tuning.address import StorageAddress
+from makerlab.tuning.journal import LeasedJournal
+from makerlab.tuning.patient import PATIENT, Patience, PatientStorage, patiently
+from makerlab.tuning.relational import open_relational
 
-HEARTBEAT_SECONDS = 30
-GRACE_SECONDS = 180
-SQLITE_PATIENCE_SECONDS = 120
-
-_SQLITE = "sqlite:///"
 _DATABASE_MODULES = ("sqlalchemy", "alembic", "sqlite3")
 
 
-def open_storage(storage: str) -> optuna.storages.BaseStorage:
-    """Open an Optuna URL, or a journal file by its path; raises UserError when that can't be."""
-    with storage_errors(storage):
-        if "://" not in storage:
-            _check_journal(Path(storage))
-            return JournalStorage(JournalFileBackend(storage))
-        patience: dict[str, Any] = {}
-        if storage.startswith("sqlite"):
-            _check_sqlite(storage)
-            patience = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
-        return optuna.storages.RDBStorage(
-            storage,
-            engine_kwargs=patience,
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
-        )
+def open_storage(address: StorageAddress, *, patience: Patience = PATIENT) -> BaseStorage:
+    """Open a storage; raises UserError when that can't be."""
+    with storage_errors(address):
+        if address.kind == "journal" and address.path is not None:
+            _check_journal(address.path)
+            # A line is written in milliseconds: who is at it for long is gone.
+            return JournalStorage(LeasedJournal(address.path, stale_seconds=patience.stale / 3))
+        if address.kind == "sqlite":
+            return optuna.storages.get_storage(open_relational(address))
+        opened = patiently(lambda: open_relational(address), seconds=patience.opening)
+        return PatientStorage(opened, seconds=patience.server)
 
 
 @contextlib.contextmanager
-def storage_errors(storage: str) -> Iterator[None]:
+def storage_errors(address: StorageAddress) -> Iterator[None]:
     """Turn what a database refuses (full, damaged, locked, not there) into a UserError."""
     try:
         yield
@@ -48,7 +39,7 @@ def storage_errors(storage: str) -> Iterator[None]:
         cause = _database_error(error)
         if cause is None:
             raise
-        raise UserError(f"{_place(storage)}: studies can't be kept there ({cause})") from None
+        raise UserError(f"{address.place}: studies can't be kept there ({cause})") from None
 
 
 def _database_error(error: BaseException | None) -> str | None:
@@ -60,23 +51,19 @@ def _database_error(error: BaseException | None) -> str | None:
             original = getattr(error, "orig", None) or error
             return (str(original).splitlines() or [type(original).__name__])[0].rstrip(".")
         if isinstance(error, ModuleNotFoundError):
-            return f"its driver is not installed: {error.name}"
+            return f"its driver is not installed: {error.name}{_extra(str(error.name))}"
         if isinstance(error, json.JSONDecodeError):
             return "a damaged journal"
         error = error.__cause__ or error.__context__
     return None
 
 
-def _place(storage: str) -> str:
-    """Return a file's path rather than its URL, and no password."""
-    if storage.startswith(_SQLITE):
-        return storage.removeprefix(_SQLITE)
-    head, separator, host = storage.rpartition("@")
-    return f"{head.partition('://')[0]}://...@{host}" if separator else storage
+def _extra(module: str) -> str:
+    return "; pip install 'makerlab[postgresql]'" if module == "psycopg" else ""
 
 
 def _check_journal(path: Path) -> None:
-    """Refuse a file of something else before Optuna appends to it."""
+    """Refuse a file of something else before anything is appended to it."""
     if not path.parent.is_dir():
         raise UserError(f"{path}: studies can't be kept there ({path.parent} is not a directory)")
     if not path.exists():
@@ -90,23 +77,3 @@ def _check_journal(path: Path) -> None:
         known = not first or (first.startswith(b"{") and not first.endswith(b"\n"))
     if not known:
         raise UserError(f"{path}: not a journal of studies; give another --storage")
-
-
-def _check_sqlite(storage: str) -> None:
-    """Refuse another program's database before Optuna adds its tables to it."""
-    path = Path(storage.removeprefix(_SQLITE))
-    if path.is_dir():
-        raise UserError(f"{path}: found a directory, expected a database of studies")
-    if not path.is_file():
-        return
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=SQLITE_PATIENCE_SECONDS)
-    with contextlib.closing(connection):
-        rows = connection.execute("select name from sqlite_master where type = 'table'")
-        tables = {name for (name,) in rows}
-    # A kill may have left some of Optuna's tables only.
-    if tables and tables.isdisjoint({"studies", "trials", "version_info", "alembic_version"}):
-        raise UserError(
-            f"{path}: not a database of studies, it holds the table '{min(tables)}'; "
-            "give another --storage"
-        )

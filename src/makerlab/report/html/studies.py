@@ -19,12 +19,12 @@ from makerlab.report.html.numbers import NOTHING, plain
 from makerlab.report.html.scales import Scale, linear
 from makerlab.report.html.svg import OWN, Chart, Key, Style, legend
 from makerlab.report.html.view import Figure, Panel, Section, Subject, Table
+from makerlab.tuning.address import StorageAddress, recorded_address
 from makerlab.tuning.storage import open_storage, storage_errors
 
 FEWEST_TRIALS = 8
 """With fewer finished trials importances would be drawn from nothing."""
 
-_SQLITE = "sqlite:///"
 _RESAMPLES = 20
 _DONE, _CUT = Style(0), Style(1)
 
@@ -94,24 +94,25 @@ def studies_section(subjects: Sequence[Subject], studies: Studies) -> Section:
     )
 
 
-def _found(storage: str, runs_dir: Path) -> str:
+def _found(storage: str, runs_dir: Path) -> StorageAddress:
     """Return where a study lies; beside its runs when they were moved together."""
-    if storage.startswith(_SQLITE) and not Path(storage.removeprefix(_SQLITE)).is_file():
-        return f"{_SQLITE}{runs_dir / Path(storage).name}"
-    return storage
+    address = recorded_address(storage)
+    if address.kind == "sqlite" and address.path is not None and not address.path.is_file():
+        return recorded_address(f"sqlite:///{runs_dir / address.path.name}")
+    return address
 
 
-def _load(name: str, storage: str, metric: str) -> Study:
-    path = Path(storage.removeprefix(_SQLITE))
-    if not path.is_file() and (storage.startswith(_SQLITE) or "://" not in storage):
-        raise UserError(f"{path.name}: the studies' file is not there")
+def _load(name: str, address: StorageAddress, metric: str) -> Study:
+    if address.path is not None and not address.path.is_file():
+        raise UserError(f"{address.path.name}: the studies' file is not there")
+    place = address.public if address.path is None else address.path.name
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings(), storage_errors(storage):
+    with warnings.catch_warnings(), storage_errors(address):
         warnings.simplefilter("ignore")
         try:
-            study = optuna.load_study(study_name=name, storage=open_storage(storage))
+            study = optuna.load_study(study_name=name, storage=open_storage(address))
         except KeyError:
-            raise UserError(f"{path.name}: holds no study '{name}'") from None
+            raise UserError(f"{place}: holds no study '{name}'") from None
         return Study(name, metric, tuple(study.get_trials(deepcopy=False)))
 
 

@@ -1,0 +1,165 @@
+"""Many workers on one study: no trial lost, none doubled, whatever is killed, stopped or cut."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from tests.tuning.crowd import STUDY, Crowd
+from tests.tuning.server import Server
+
+from makerlab.tuning.address import read_address
+from makerlab.tuning.slots import SLOT
+from makerlab.tuning.storage import open_storage
+
+REPOSITORY = Path(__file__).parents[2]
+
+FAST = Crowd(
+    storage="",
+    folder="",
+    trials=40,
+    workers=32,
+    kills=6,
+    work_seconds=0.1,
+    stale_seconds=3.0,
+    server_seconds=60.0,
+    seed=1,
+)
+LONG = dataclasses.replace(
+    FAST, trials=400, kills=40, work_seconds=2.0, stale_seconds=10.0, server_seconds=300.0
+)
+
+
+def run(
+    crowd: Crowd, *, meanwhile: Callable[[], None] = lambda: None, timeout: float = 120.0
+) -> int:
+    """Let a crowd work to its end; returns how many were killed."""
+    text = json.dumps(dataclasses.asdict(crowd))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.tuning.crowd", text],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    thread = threading.Thread(target=meanwhile)
+    thread.start()
+    output, errors = process.communicate(timeout=timeout)
+    thread.join()
+    assert process.returncode == 0 and errors == "", errors
+    return int(json.loads(output)["killed"])
+
+
+def check(crowd: Crowd) -> None:
+    """Each slot is complete once, as the study has it and as the workers wrote it down."""
+    backend = open_storage(read_address(crowd.storage))
+    trials = optuna.load_study(study_name=STUDY, storage=backend).get_trials(deepcopy=False)
+    complete = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    assert Counter(t.user_attrs[SLOT] for t in complete) == Counter(range(crowd.trials))
+    assert {trial.state.name for trial in trials} <= {"COMPLETE", "FAIL"}
+    assert all(trial.value == trial.params["x"] for trial in complete)
+    files = Path(crowd.folder).glob("finished_*")
+    written = Counter(int(line) for path in files for line in path.read_text().splitlines())
+    # Who is killed may have finished a trial and not come to write so.
+    assert set(written.values()) == {1} and len(written) >= crowd.trials - crowd.kills
+
+
+def in_journal(crowd: Crowd, folder: Path) -> Crowd:
+    return dataclasses.replace(
+        crowd, storage=f"journal:{folder / 'studies.journal'}", folder=str(folder)
+    )
+
+
+def on_server(crowd: Crowd, server: Server, folder: Path) -> Crowd:
+    return dataclasses.replace(crowd, storage=server.url, folder=str(folder))
+
+
+def restart(server: Server, *, after: float, away: float) -> Callable[[], None]:
+    """Return what crashes a server after a while, and starts it again later."""
+
+    def act() -> None:
+        time.sleep(after)
+        server.stop()
+        time.sleep(away)
+        server.start()
+
+    return act
+
+
+class Wire:
+    """A connection to a server that can be cut: nothing passes then, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._target, self._open = port, True
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, *, seconds: float) -> None:
+        """Let nothing pass for a while."""
+        self._open = False
+        time.sleep(seconds)
+        self._open = True
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            threading.Thread(target=self._join, args=(client,), daemon=True).start()
+
+    def _join(self, client: socket.socket) -> None:
+        server = socket.create_connection(("127.0.0.1", self._target))
+        for one, other in ((client, server), (server, client)):
+            threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while content := one.recv(65536):
+                while not self._open:
+                    time.sleep(0.05)
+                other.sendall(content)
+            other.shutdown(socket.SHUT_WR)
+
+
+def test_in_a_journal(tmp_path: Path) -> None:
+    crowd = in_journal(FAST, tmp_path)
+    assert run(crowd) == crowd.kills
+    check(crowd)
+
+
+def test_on_a_server_that_crashes_meanwhile(server: Server, tmp_path: Path) -> None:
+    crowd = on_server(FAST, server, tmp_path)
+    assert run(crowd, meanwhile=restart(server, after=4.0, away=2.0)) == crowd.kills
+    check(crowd)
+
+
+@pytest.mark.slow
+def test_on_a_server_that_crashes_and_is_cut_off_for_long(server: Server, tmp_path: Path) -> None:
+    """A crash in the middle, then a minute in which the network is silent."""
+    wire = Wire(server.port)
+    there = dataclasses.replace(server, port=wire.port)
+    crowd = on_server(LONG, there, tmp_path)
+
+    def disturb() -> None:
+        restart(server, after=20.0, away=5.0)()
+        wire.cut(seconds=60.0)
+
+    assert run(crowd, meanwhile=disturb, timeout=900.0) == crowd.kills
+    check(crowd)
+
+
+@pytest.mark.slow
+def test_in_a_journal_for_long(tmp_path: Path) -> None:
+    crowd = in_journal(LONG, tmp_path)
+    assert run(crowd, timeout=900.0) == crowd.kills
+    check(crowd)
