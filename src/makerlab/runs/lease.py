@@ -181,7 +181,7 @@ class Lease:
         """Create the folder with its first token in it, in one step."""
         ending = f"{os.getpid()}.{next(_numbers)}.new"
         made = self._folder.with_name(f"{self._folder.name}.{ending}")
-        made.mkdir(parents=True)
+        made.mkdir()
         (made / Token(0, None).file_name).touch()
         try:
             made.rename(self._folder)

@@ -33,7 +33,7 @@ from makerlab.tuning.address import StorageAddress, read_address
 from makerlab.tuning.gates import Gate, gate_of
 from makerlab.tuning.patient import PATIENT, Patience
 from makerlab.tuning.pulse import BEAT, OWNER, AttributePulse, FilePulse, Heart, Pulse
-from makerlab.tuning.storage import open_storage, storage_errors
+from makerlab.tuning.storage import check_journal, open_storage, storage_errors
 
 STARTUP_SAMPLES = 8
 """Random trials before TPE begins; Optuna's default of 10 is most of a small study."""
@@ -60,6 +60,7 @@ def open_slots(
     """Open or create a study with its slots; raises UserError when it belongs to other inputs."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     address = read_address(storage)
+    check_journal(address)
     # Making the tables is no more safe to do twice at once than making the study.
     short = replace(patience, server=patience.opening)
     opening = gate_of(address, "open", lock_dir=lock_dir, patience=short)

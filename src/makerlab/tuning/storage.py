@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
@@ -21,7 +20,7 @@ def open_storage(address: StorageAddress, *, patience: Patience = PATIENT) -> Ba
     """Open a storage; raises UserError when that can't be."""
     with storage_errors(address):
         if address.kind == "journal" and address.path is not None:
-            _check_journal(address.path)
+            check_journal(address)
             # A line is written in milliseconds: who is at it for long is gone.
             return JournalStorage(LeasedJournal(address.path, stale_seconds=patience.stale / 3))
         if address.kind == "sqlite":
@@ -62,8 +61,11 @@ def _extra(module: str) -> str:
     return "; pip install 'makerlab[postgresql]'" if module == "psycopg" else ""
 
 
-def _check_journal(path: Path) -> None:
-    """Refuse a file of something else before anything is appended to it."""
+def check_journal(address: StorageAddress) -> None:
+    """Refuse a journal's place, or a file of something else, before anything is written there."""
+    path = address.path
+    if address.kind != "journal" or path is None:
+        return
     if not path.parent.is_dir():
         raise UserError(f"{path}: studies can't be kept there ({path.parent} is not a directory)")
     if not path.exists():
