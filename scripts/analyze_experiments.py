@@ -34,6 +34,13 @@ def _parser() -> ArgumentParser:
         default=None,
         help="write runs_summary.xlsx too (default: for at most 1,000 runs)",
     )
+    parser.add_argument(
+        "--report",
+        dest="pages",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="write report.html and a page per run too (default: for at most 100 runs)",
+    )
     return parser
 
 

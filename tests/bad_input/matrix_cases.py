@@ -99,7 +99,13 @@ MATRICES = [
         "damaged, not JSON",
         all_of(writes("targets.txt", "tiny.yaml\n"), cut(BEST_PARAMS)),
         code=1,
-        adds=("runs/matrix.json", "plots", "runs/.analysis.json", "runs/runs_.*(csv|xlsx)"),
+        adds=(
+            "runs/matrix.json",
+            "plots",
+            "runs/.analysis.json",
+            "runs/runs_.*(csv|xlsx)",
+            "runs/.*report.html",
+        ),
     ),
     Case("asks for the status of no matrix", "status", "", "configs/tuning_targets.txt"),
     Case(

@@ -128,6 +128,25 @@ def test_a_wrong_name_is_an_error_before_anything_is_written(
     assert not (tmp_path / "plots").exists()
 
 
+def test_pages_to_open_in_a_browser_are_written_and_named(tmp_path: Path) -> None:
+    runs_dir = some_runs(tmp_path / "runs")
+    _, text = analysis(runs_dir)
+    assert text.splitlines()[-1].startswith(f"{runs_dir / 'report.html'}: 4 runs, ")
+    assert len(list(runs_dir.glob("SAC/*/report.html"))) == 4
+
+
+def test_pages_are_left_to_the_report_where_they_are_not_wanted_or_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs_dir = some_runs(tmp_path / "runs")
+    analysis(runs_dir, pages=False)
+    monkeypatch.setattr(stage, "MOST_REPORT_RUNS", 3)
+    analysis(runs_dir)
+    assert not list(runs_dir.rglob("report.html"))
+    analysis(runs_dir, pages=True)
+    assert (runs_dir / "report.html").is_file()
+
+
 def test_no_more_than_the_most_plots_are_drawn_and_the_rest_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The report as files: complete without network or script, true to the runs, safe to open."""
 
+import csv
 import json
 import re
 import subprocess
@@ -13,6 +14,8 @@ from tests.made_up_artefacts import write_everything, write_study
 from tests.made_up_runs import METRIC_NAMES, SYNTHETIC_DATA, MadeUpRun, write_run
 
 from makerlab.errors import UserError
+from makerlab.report.html.optimum import DISTANCE
+from makerlab.stages.analyze import analyze
 from makerlab.stages.report import ReportResult, write_report
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "write_report.py"
@@ -206,12 +209,37 @@ def test_fill_sensitivity_is_shown_where_it_was_measured(tmp_path: Path) -> None
 
 
 def test_the_distance_to_a_known_optimum_is_shown_where_there_is_one(tmp_path: Path) -> None:
-    names = (*METRIC_NAMES, "distance_to_optimum_pct")
+    names = (*METRIC_NAMES, DISTANCE)
     write_everything(tmp_path, MadeUpRun(metric_names=names))
     told = Page(written(tmp_path).page).all("aria-label")
     assert any(
         re.search(r"distance to the optimum: policy \S+ \[.*no quote", text) for text in told
     )
+
+
+def test_the_distance_of_a_config_is_the_mean_over_its_seeds(tmp_path: Path) -> None:
+    names = (*METRIC_NAMES, DISTANCE)
+    for seed, distance in enumerate((10.0, 20.0, 30.0)):
+        run = write_everything(tmp_path, MadeUpRun(seed=seed, metric_names=names))
+        path = run / "evaluation" / "metrics.json"
+        metrics = json.loads(path.read_text())
+        metrics["test"][DISTANCE] = {"value": distance, "low": distance - 1, "high": distance + 1}
+        metrics["test"]["baselines"]["no_quote"][DISTANCE] = {"value": 100, "low": 100, "high": 100}
+        path.write_text(json.dumps(metrics))
+    result = written(tmp_path)
+    (told,) = (text for text in Page(result.page).all("aria-label") if "to the optimum:" in text)
+    # Student's t over three seeds with deviation 10: 4.303 * 10 / sqrt(3) = 24.8.
+    assert "policy 20 [−5, 45] %" in told
+    assert re.search(r"no quote 100\S*( \[100\S*, 100\S*\])? ", told)
+    own = [next(t for t in Page(p).all("aria-label") if "optimum:" in t) for p in result.run_pages]
+    assert ["policy 10.0 [9.0, 11.0]" in own[0], "policy 30.0 [29.0, 31.0]" in own[2]] == [True] * 2
+
+
+def test_no_optimum_is_claimed_where_none_is_known(report: ReportResult) -> None:
+    for path in (report.page, *report.run_pages):
+        page = Page(path)
+        assert not [text for text in page.all("aria-label") if "to the optimum:" in text]
+        assert "These markets have no known optimum" in page.words
 
 
 def test_a_study_that_is_gone_is_named(report: ReportResult) -> None:
@@ -285,6 +313,53 @@ def test_a_walk_forward_is_told_pooled_and_fold_by_fold(tmp_path: Path) -> None:
     assert [text.partition(":")[0] for text in drawn] == [
         f"env_baseline, fold {n}" for n in range(3)
     ]
+
+
+def test_each_runs_page_of_a_walk_forward_is_of_its_own_fold(tmp_path: Path) -> None:
+    for fold in range(3):
+        write_everything(tmp_path, MadeUpRun(fold=fold, test=(100.0 + fold, 90.0, 110.0)))
+    pages = sorted(written(tmp_path).run_pages)
+    assert len(pages) == 3
+    for fold, path in enumerate(pages):
+        words = Page(path).words
+        assert f"fold{fold}_seed0" in words
+        assert f"2026-09-{10 + fold}" in words
+        assert f"{100 + fold} [90, 110]" in words
+        assert not any(f"{100 + other} [90, 110]" in words for other in {0, 1, 2} - {fold})
+
+
+def test_the_pool_of_folds_is_the_row_of_the_table_beside_it(tmp_path: Path) -> None:
+    for fold, difference in enumerate((2.0, 8.0, 5.0)):
+        interval = (difference, difference - 1.5, difference + 1.5)
+        write_everything(tmp_path, MadeUpRun(fold=fold, difference=interval))
+    analyze(
+        tmp_path,
+        plots_dir=None,
+        sort_by=None,
+        top_k=10,
+        plot_param=None,
+        plot_metric=None,
+        report=list[str]().append,
+    )
+    with (tmp_path / "runs_by_config.csv").open(newline="") as file:
+        (pooled,) = (row for row in csv.DictReader(file) if row["fold"] == "pooled")
+    assert float(pooled["test_difference_net_profit"]) == pytest.approx(5.0)
+    labels = Page(tmp_path / "report.html").all("aria-label")
+    told = [text for text in labels if "minus the best baseline's" in text]
+    # The pool's mean first, then each fold's own.
+    assert [re.search(r": (\S+) ", text).group(1) for text in told] == [  # type: ignore[union-attr]
+        "5.0",
+        "2.00",
+        "8.00",
+        "5.00",
+    ]
+
+
+def test_a_missing_fold_is_said_on_the_first_screen(tmp_path: Path) -> None:
+    for fold in (0, 2):
+        write_everything(tmp_path, MadeUpRun(fold=fold))
+    first = Page(written(tmp_path).page).words.partition("Each run by itself")[0]
+    assert "Only 2 of 3 folds have results." in first
 
 
 def test_every_fill_of_the_written_episodes_is_in_the_runs_table(report: ReportResult) -> None:

@@ -51,6 +51,7 @@ def _state(options: MatrixOptions) -> dict[str, str]:
         "code": _code_hash(),
         "summary": file_hash(summary_path(options)),
         "plots": content_hash([str(options.plots_dir), plots]),
+        "report": str((options.runs_dir / "report.html").is_file()),
     }
 
 

@@ -1,13 +1,10 @@
 """The analyze stage: every run in one table, ranked only against its like, and drawn."""
 
-import contextlib
 import dataclasses
-import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from makerlab.config.load import describe as describe_setting
 from makerlab.files import write_text
 from makerlab.report.behind import behind_all
 from makerlab.report.by_config import Standing, standings_of
@@ -19,6 +16,8 @@ from makerlab.report.summary import configs_table, csv_text, runs_table
 from makerlab.report.tables import group_lines
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
+from makerlab.stages.collector import no_garbage_collection
+from makerlab.stages.describe import descriptions
 
 SUMMARY = "runs_summary.csv"
 SPREADSHEET = "runs_summary.xlsx"
@@ -26,6 +25,8 @@ BY_CONFIG = "runs_by_config.csv"
 MOST_PLOTS = 24
 MOST_SPREADSHEET_RUNS = 1000
 """A workbook of more takes longer to write, and to open, than everything else together."""
+MOST_REPORT_RUNS = 100
+"""Pages of more take longer to write than the rest of an analysis."""
 
 _MOST_PROBLEMS = 20
 
@@ -64,17 +65,19 @@ def analyze(
     plot_param: str | None,
     plot_metric: str | None,
     spreadsheet: bool | None = None,
+    pages: bool | None = None,
     report: Report,
 ) -> AnalysisResult:
-    """Write the tables (CSV and a spreadsheet), report the rankings, draw the plots.
+    """Write the tables (CSV and a spreadsheet), report the rankings, draw the plots, write pages.
 
     `sort_by` and `plot_metric` are metric columns of the summary (None: valid net profit),
-    `plot_param` a setting (None: each that varies), `plots_dir` None draws nothing, `spreadsheet`
-    None writes one for at most MOST_SPREADSHEET_RUNS runs. A damaged run
-    is listed and reported and stops nothing. Raises UserError when there are no runs, or for a
-    column or setting that there is not; then nothing is written.
+    `plot_param` a setting (None: each that varies), `plots_dir` None draws nothing. `spreadsheet`
+    None writes one for at most MOST_SPREADSHEET_RUNS runs, `pages` None writes those to open in a
+    browser for at most MOST_REPORT_RUNS. A damaged run is listed and reported and stops nothing.
+    Raises UserError when there are no runs, or for a column or setting that there is not; then
+    nothing is written.
     """
-    with _no_garbage_collection():
+    with no_garbage_collection():
         result, drawings = _tables(
             runs_dir,
             sort_by=sort_by,
@@ -85,9 +88,16 @@ def analyze(
             spreadsheet=spreadsheet,
             report=report,
         )
-        if plots_dir is None:
-            return result
-        return dataclasses.replace(result, plots=tuple(_draw(drawings, plots_dir, report)))
+        if plots_dir is not None:
+            drawn = tuple(_draw(drawings, plots_dir, report))
+            result = dataclasses.replace(result, plots=drawn)
+        if pages or (pages is None and result.runs <= MOST_REPORT_RUNS):
+            # Drawing is slow to import, and not needed where no page is written.
+            from makerlab.stages.report import write_report
+
+            # What can't be read is told above, and once more on the page.
+            write_report(runs_dir, sort_by=sort_by, report=report)
+        return result
 
 
 def _tables(
@@ -195,37 +205,3 @@ def _draw(drawings: _Drawings, plots_dir: Path, report: Report) -> list[Path]:
     if older:
         report(f"{plots_dir}: {len(older)} analysis plots are older and not of this analysis")
     return drawn
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Everything that is read is kept: looking through it again and again for garbage is waste."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        # What was made meanwhile counts as old, or the first collection would go through it all.
-        gc.freeze()
-        gc.unfreeze()
-        if enabled:
-            gc.enable()
-
-
-def descriptions() -> Callable[[str], str]:
-    """Return what says in a sentence what a setting or a metric is, or nothing."""
-    # Metrics live beside the market's kernel, whose import is too slow for runs without plots.
-    from makerlab.evaluation.metrics import METRICS
-    from makerlab.evaluation.objective import OBJECTIVE_METRICS
-
-    known = {**METRICS, **OBJECTIVE_METRICS}
-
-    def describe(name: str) -> str:
-        if name in known:
-            return known[name]
-        try:
-            return describe_setting(name)
-        except KeyError:
-            return ""
-
-    return describe

@@ -16,7 +16,8 @@ from makerlab.report.ranking import RankingGroup, check_column, metric_of, ranki
 from makerlab.report.records import RunRecord, read_runs
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
-from makerlab.stages.analyze import descriptions
+from makerlab.stages.collector import no_garbage_collection
+from makerlab.stages.describe import descriptions
 
 REPORT = "report.html"
 
@@ -37,6 +38,11 @@ def write_report(runs_dir: Path, *, sort_by: str | None, report: Report) -> Repo
     The same runs give the same bytes. A damaged file is named on the page and stops nothing.
     Raises UserError when there are no runs, or for a column that there is not.
     """
+    with no_garbage_collection():
+        return _written(runs_dir, sort_by=sort_by, report=report)
+
+
+def _written(runs_dir: Path, *, sort_by: str | None, report: Report) -> ReportResult:
     kept = BASELINE_METRICS | ({metric_of(sort_by)} if sort_by else set())
     records = read_runs(runs_dir, baseline_metrics=kept)
     column = check_column(sort_by, records, flag="--sort_by")

@@ -1,9 +1,9 @@
 """Equity, drawdown and inventory over the test segment, the policy above its baselines."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from makerlab.report.html.artefacts import Columns, Shelf
@@ -16,11 +16,12 @@ _TIME = "timestamp"
 _PLACES, _FEW_PLACES = 220, 40
 """Points per line: about one for two pixels, and for what swings too fast to be drawn so."""
 
+Cuts = npt.NDArray[np.intp]
 Lines = Mapping[str, list[Floats]]
 """Curves by policy, one per seed, each (rows,)."""
 
-Thinning = Callable[[Sequence[Floats]], list[float]]
-"""What stands for each of many pieces of a curve."""
+Thinning = Callable[[Floats, Cuts], Floats]
+"""What stands for each of many pieces of a curve; `cuts` (pieces + 1,) are where they meet."""
 
 
 def curves_section(subjects: Sequence[Subject], shelf: Shelf) -> Section:
@@ -81,16 +82,16 @@ def _by_policy(tables: Sequence[Columns]) -> dict[str, list[Floats]]:
     return {name: [table[name] for table in tables if name in table] for name in names}
 
 
-def _last(pieces: Sequence[Floats]) -> list[float]:
-    return [float(piece[-1]) for piece in pieces]
+def _last(curve: Floats, cuts: Cuts) -> Floats:
+    return curve[cuts[1:] - 1]
 
 
-def _most(pieces: Sequence[Floats]) -> list[float]:
-    return [float(piece.max()) for piece in pieces]
+def _most(curve: Floats, cuts: Cuts) -> Floats:
+    return np.maximum.reduceat(curve, cuts[:-1])
 
 
-def _mean(pieces: Sequence[Floats]) -> list[float]:
-    return [float(piece.mean()) for piece in pieces]
+def _mean(curve: Floats, cuts: Cuts) -> Floats:
+    return np.add.reduceat(curve, cuts[:-1]) / np.diff(cuts)
 
 
 def _figure(
@@ -99,15 +100,14 @@ def _figure(
     stamps: Floats,
     lines: Lines,
     subject: str,
-    of_piece: Thinning,
+    of_pieces: Thinning,
     *,
     places: int = _PLACES,
 ) -> Figure:
-    cuts = np.linspace(0, len(stamps), min(places, len(stamps)) + 1).astype(int)
-    pieces = [slice(a, b) for a, b in itertools.pairwise(cuts.tolist())]
-    ends_ms = np.array([stamps[piece][-1] for piece in pieces])
+    cuts = np.linspace(0, len(stamps), min(places, len(stamps)) + 1).astype(np.intp)
+    ends_ms = _last(stamps, cuts)
     thinned = {
-        name: np.array([of_piece([curve[p] for p in pieces]) for curve in curves])
+        name: np.array([of_pieces(curve, cuts) for curve in curves])
         for name, curves in lines.items()
     }
     chart = Chart(

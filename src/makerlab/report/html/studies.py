@@ -48,7 +48,8 @@ class Studies:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._load = functools.cache(_load)
+        self._open = functools.cache(_open)
+        self._load = functools.cache(self._loaded)
         self.weights = functools.cache(_weights)
 
     def of(self, subject: Subject) -> Study | None:
@@ -65,6 +66,17 @@ class Studies:
                 place = _found(storage, self._shelf.runs_dir)
                 return self._load(name, place, str(tuning.get("metric", "score")))
         return None
+
+    def _loaded(self, name: str, address: StorageAddress, metric: str) -> Study:
+        opened = self._open(address)
+        with warnings.catch_warnings(), storage_errors(address):
+            warnings.simplefilter("ignore")
+            try:
+                study = optuna.load_study(study_name=name, storage=opened)
+            except KeyError:
+                place = address.public if address.path is None else address.path.name
+                raise UserError(f"{place}: holds no study '{name}'") from None
+            return Study(name, metric, tuple(study.get_trials(deepcopy=False)))
 
 
 def studies_section(subjects: Sequence[Subject], studies: Studies) -> Section:
@@ -102,18 +114,13 @@ def _found(storage: str, runs_dir: Path) -> StorageAddress:
     return address
 
 
-def _load(name: str, address: StorageAddress, metric: str) -> Study:
+def _open(address: StorageAddress) -> optuna.storages.BaseStorage:
     if address.path is not None and not address.path.is_file():
         raise UserError(f"{address.path.name}: the studies' file is not there")
-    place = address.public if address.path is None else address.path.name
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings(), storage_errors(address):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            study = optuna.load_study(study_name=name, storage=open_storage(address))
-        except KeyError:
-            raise UserError(f"{place}: holds no study '{name}'") from None
-        return Study(name, metric, tuple(study.get_trials(deepcopy=False)))
+        return open_storage(address)
 
 
 def _panel(subject: Subject, study: Study, studies: Studies) -> Panel:
