@@ -22,6 +22,8 @@ from makerlab.launchers.fork_server import LONGEST_MESSAGE
 from makerlab.launchers.local import LocalLauncher
 
 _WAIT_SECONDS = 3.0
+# The process's own, wherever Python's words go meanwhile.
+_STANDARD_OUTPUT = 1
 # CUDA can be asked for devices without being started; started, it would not survive a fork.
 _SERVER_ENVIRONMENT = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 
@@ -152,7 +154,7 @@ class ForkingLauncher:
         forked = self._jobs[handle]
         request = {"job": int(handle), "command": list(forked.job.command[1:])}
         nothing = os.open(os.devnull, os.O_WRONLY)
-        output = sys.stdout.fileno() if forked.job.show_output else nothing
+        output = _STANDARD_OUTPUT if forked.job.show_output else nothing
         # A server that has died is found out below.
         with contextlib.suppress(OSError):
             message = json.dumps(request).encode()
