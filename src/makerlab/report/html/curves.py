@@ -91,7 +91,8 @@ def _most(curve: Floats, cuts: Cuts) -> Floats:
 
 
 def _mean(curve: Floats, cuts: Cuts) -> Floats:
-    return np.add.reduceat(curve, cuts[:-1]) / np.diff(cuts)
+    sums: Floats = np.add.reduceat(curve, cuts[:-1])
+    return sums / np.diff(cuts)
 
 
 def _figure(
