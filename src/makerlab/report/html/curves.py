@@ -92,7 +92,8 @@ def _most(curve: Floats, cuts: Cuts) -> Floats:
 
 def _mean(curve: Floats, cuts: Cuts) -> Floats:
     sums: Floats = np.add.reduceat(curve, cuts[:-1])
-    return sums / np.diff(cuts)
+    means: Floats = sums / np.diff(cuts)
+    return means
 
 
 def _figure(
