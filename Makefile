@@ -10,10 +10,11 @@ RUNS_DIR ?= runs
 LOGS_DIR ?= logs
 PLOTS_DIR ?= plots
 RUN ?=
+LAUNCHER ?= local
 PYTHON ?= python3
 
 # A misspelt variable (make matrix JOB=4) would otherwise be ignored in silence.
-KNOWN := JOBS SEEDS PROFILE DEVICE DATA TARGETS RUNS_DIR LOGS_DIR PLOTS_DIR RUN PYTHON
+KNOWN := JOBS SEEDS PROFILE DEVICE DATA TARGETS RUNS_DIR LOGS_DIR PLOTS_DIR RUN LAUNCHER PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MAKEOVERRIDES SHELL,$(GIVEN))
 ifneq ($(strip $(UNKNOWN)),)
@@ -29,7 +30,7 @@ BASE := .venv/.installed-run
 DASHBOARD := .venv/.installed-dashboard
 DEV := .venv/.installed-dev
 MATRIX = $(VENV_PYTHON) scripts/run_matrix.py --targets "$(TARGETS)" --jobs "$(JOBS)" \
-	--seeds "$(SEEDS)" --profile "$(PROFILE)" --device "$(DEVICE)" $(if $(DATA),--data "$(DATA)") \
+	--seeds "$(SEEDS)" --profile "$(PROFILE)" --device "$(DEVICE)" --launcher "$(LAUNCHER)" $(if $(DATA),--data "$(DATA)") \
 	--runs_dir "$(RUNS_DIR)" --logs_dir "$(LOGS_DIR)" --plots_dir "$(PLOTS_DIR)"
 PYTEST = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n 2
 
@@ -37,6 +38,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo 'variables: JOBS=2 SEEDS="0 1 2" PROFILE=quick|day DEVICE=auto|cpu|cuda|mps DATA=candles.csv'
 	@echo '           TARGETS=configs/tuning_targets.txt RUNS_DIR=runs LOGS_DIR=logs PLOTS_DIR=plots'
+	@echo '           LAUNCHER=local|debug|slurm, or a file in configs/launchers'
 
 setup: $(DEV) ## create .venv with pinned dependencies and the package, tools for tests included
 

@@ -1,12 +1,14 @@
 """The command line: parsing with helpful errors, and the one place that picks an exit code."""
 
 import argparse
+import contextlib
 import errno
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from makerlab.errors import Failed, Interrupted, UserError, nearest
@@ -104,9 +106,27 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
             return _complain(describe_system_error(error), USER_ERROR)
         traceback.print_exc()
         return OUR_FAULT
-    except Exception:  # noqa: BLE001 - the one place where a fault of ours becomes exit code 1
+    except Exception as error:  # noqa: BLE001 - the one place where a fault of ours becomes 1
         traceback.print_exc()
+        inspect = _inspect.get()
+        if inspect is not None:
+            inspect(error)
         return OUR_FAULT
+
+
+Inspect = Callable[[BaseException], None]
+
+_inspect: ContextVar[Inspect | None] = ContextVar("inspect", default=None)
+
+
+@contextlib.contextmanager
+def inspecting(inspect: Inspect) -> Iterator[None]:
+    """Hand faults of commands that are run inside to a function, before they become exit codes."""
+    token = _inspect.set(inspect)
+    try:
+        yield
+    finally:
+        _inspect.reset(token)
 
 
 def describe_system_error(error: OSError) -> str:

@@ -6,6 +6,7 @@ from tests.bad_input.case import Case
 from tests.bad_input.config_cases import CONFIGS, FLAGS
 from tests.bad_input.data_cases import DATA, FETCH
 from tests.bad_input.disk_cases import DISKS
+from tests.bad_input.launcher_cases import LAUNCHERS
 from tests.bad_input.matrix_cases import MATRICES, PATHS
 from tests.bad_input.model_cases import ANALYSES, MODELS
 from tests.bad_input.run_cases import RUNS
@@ -27,6 +28,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Analyses": ANALYSES,
     "Audits": AUDITS,
     "Matrices": MATRICES,
+    "Launchers": LAUNCHERS,
     "Paths": PATHS,
     "Full and read-only disks": DISKS,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from makerlab.config import Config
+from makerlab.launchers.settings import KINDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -23,10 +24,28 @@ files of settings beside it, such as `scripts/calibrate_fills.py` writes, that l
 `python -m tests.config.reference` writes this page.
 """
 
+LAUNCHERS = """\
+# Launchers
+
+Keys of a file in `configs/launchers/`, which says where the jobs of a matrix run:
+`make matrix LAUNCHER=slurm`. Nothing but the file gives them.
+"""
+
 
 def page() -> str:
     """Return the page as Markdown."""
-    return "\n".join([HEAD, *_section(Config, "")]).rstrip() + "\n"
+    lines = [HEAD, *_section(Config, ""), LAUNCHERS]
+    for kind, model in KINDS.items():
+        lines += [f"## launcher {kind}", "", *_table(model), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(model: type[BaseModel]) -> list[str]:
+    rows = [
+        f"| `{key}` | {_default(field)} | {field.description} |"
+        for key, field in model.model_fields.items()
+    ]
+    return ["| key | default | what |", "|---|---|---|", *rows]
 
 
 def _section(model: type[BaseModel], name: str) -> list[str]:
@@ -47,7 +66,7 @@ def _default(field: Any) -> str:
         return "required"
     if isinstance(value, BaseModel):
         return ", ".join(f"{key} {one}" for key, one in value.model_dump().items())
-    return "" if value in {None, ""} else f"`{value}`"
+    return "" if value is None or value in ("", (), {}) else f"`{value}`"
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def _pop_includes(content: dict[str, Any], *, source: str) -> list[str]:
     return list(names)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, *, expected: str = "sections such as env and train") -> dict[str, Any]:
     """Read a YAML mapping; raises UserError for a missing, unreadable or malformed file."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -142,7 +142,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"{path}:{line} not valid YAML: {problem}") from None
     if content is None:
-        raise UserError(f"{path}: the file is empty, expected sections such as env and train")
+        raise UserError(f"{path}: the file is empty, expected {expected}")
     if not isinstance(content, dict):
         raise UserError(f"{path}: found a {type(content).__name__}, expected a mapping of sections")
     return content

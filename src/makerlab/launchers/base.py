@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -22,13 +23,15 @@ LAST_LINES = 20
 class Job:
     """A command to run.
 
-    Jobs of the same `key` write the same files and never run at once. `log` is the file the
-    command writes its lines to; `show_output` passes its standard output on to the user.
+    Jobs of the same `key` write the same files and never run at once. `stage` says what kind of
+    work it is, `log` is the file the command writes its lines to; `show_output` passes its
+    standard output on to the user.
     """
 
     name: str
     command: tuple[str, ...]
     key: str
+    stage: str = ""
     log: Path | None = None
     show_output: bool = False
 
@@ -74,7 +77,13 @@ def read_outcome(job: Job, status: int, errors: IO[bytes], error_log: Path) -> O
     """Return how a job ended; what it wrote to standard error goes to the error log."""
     with errors:
         errors.seek(0)
-        text = errors.read().decode(errors="replace").strip()
+        text = errors.read().decode(errors="replace")
+    return keep_errors(job, status, text, error_log)
+
+
+def keep_errors(job: Job, status: int, text: str, error_log: Path) -> Outcome:
+    """Append what a job wrote to standard error to the error log; returns how the job ended."""
+    text = text.strip()
     if text:
         error_log.parent.mkdir(parents=True, exist_ok=True)
         with error_log.open("a", encoding="utf-8") as file:
@@ -82,11 +91,21 @@ def read_outcome(job: Job, status: int, errors: IO[bytes], error_log: Path) -> O
     return Outcome(status, tuple(text.splitlines()[-LAST_LINES:]))
 
 
+def thread_environment() -> dict[str, str]:
+    """Return what keeps a job on one thread."""
+    return dict.fromkeys(THREAD_VARIABLES, "1")
+
+
 def job_environment() -> dict[str, str]:
-    """Return what a job finds in its environment beside the matrix's own."""
-    threads = dict.fromkeys(THREAD_VARIABLES, "1")
+    """Return what a child of this process finds in its environment beside what is there."""
     # A job that sees another parent than this knows that it has been orphaned.
-    return threads | {PARENT_VARIABLE: str(os.getpid())}
+    return thread_environment() | {PARENT_VARIABLE: str(os.getpid())}
+
+
+def is_script(job: Job) -> bool:
+    """Whether a command is a script for this interpreter, which a process of it can become."""
+    interpreter, script = job.command[:2]
+    return interpreter == sys.executable and script.endswith(".py")
 
 
 def describe_status(status: int) -> str:

@@ -31,20 +31,20 @@ def main(arguments: list[str]) -> NoReturn:
     command = _Server(channel).serve()
     if command is None:
         sys.exit(0)
-    _become(command)
+    become(command)
     sys.exit(0)
 
 
 def _get_warm(script: str) -> None:
     """Run a script in this process; what it complains of, the jobs will as well."""
     try:
-        _become([script])
+        become([script])
     except SystemExit as stop:
         if stop.code:
             sys.stderr.write(f"{script}: exit status {stop.code}\n")
 
 
-def _become(command: list[str]) -> None:
+def become(command: list[str]) -> None:
     """Run a script as Python does: its arguments, its folder first where modules are sought."""
     sys.argv = command
     sys.path[0] = str(Path(command[0]).parent)

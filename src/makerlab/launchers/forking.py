@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from makerlab.launchers.base import Job, Outcome, job_environment, logs_of, read_outcome
+from makerlab.launchers.base import Job, Outcome, is_script, job_environment, logs_of, read_outcome
 from makerlab.launchers.fork_server import LONGEST_MESSAGE
 from makerlab.launchers.local import LocalLauncher
 
@@ -70,7 +70,7 @@ class ForkingLauncher:
         self._count += 1
         forked = _Forked(job)
         self._jobs[handle] = forked
-        if self._broken or not _is_script(job):
+        if self._broken or not is_script(job):
             forked.alone = self._plain.submit(job)
             return handle
         if self._server is None:
@@ -210,9 +210,3 @@ def _kill(pid: int) -> None:
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError):
             kill(pid, signal.SIGKILL)
-
-
-def _is_script(job: Job) -> bool:
-    """Whether a command is a script for this interpreter, the only kind that a fork can become."""
-    interpreter, script = job.command[:2]
-    return interpreter == sys.executable and script.endswith(".py")

@@ -30,6 +30,15 @@ def matrix_command(arguments: list[str] | None = None, *, root: Path) -> int:
         default=DEFAULTS.stages,
         help="Some of tune,train,evaluate,analyze (default: all).",
     )
+    parser.add_argument(
+        "--launcher",
+        default=DEFAULTS.launcher,
+        metavar="NAME",
+        help="Where jobs run: local (default), debug, slurm, or another file in configs/launchers.",
+    )
+    parser.add_argument(
+        "--debugger", action="store_true", help="Stop where a stage fails (--launcher debug)."
+    )
     options = MatrixOptions(**vars(parser.parse_args(arguments)))
     from makerlab.matrix.drive import run_matrix
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TextIO
 
 from makerlab.launchers.base import Launcher
-from makerlab.launchers.forking import ForkingLauncher, can_fork
-from makerlab.launchers.local import LocalLauncher
+from makerlab.launchers.choose import Place, make_launcher, places
+from makerlab.launchers.settings import load_launcher
 from makerlab.matrix import analysis
 from makerlab.matrix.devices import computes_on_cpu
 from makerlab.matrix.display import Display, choose_display
@@ -48,6 +48,7 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
     `root` is the folder of the scripts. Raises UserError before anything is started, and
     Interrupted, with all jobs stopped and resumable, when asked to stop.
     """
+    settings = load_launcher(options.launcher, debugger=options.debugger)
     experiments = load_experiments(options)
     for directory in (options.runs_dir, options.logs_dir, options.plots_dir):
         check_writable(directory)
@@ -57,16 +58,23 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
             say(f"warning: {warning}")
         with matrix_lock(options.runs_dir, say) as lock:
             ledger = Ledger(options, experiments)
-            with contextlib.closing(_launcher(options, root, lock)) as launcher:
-                return _Drive(options, ledger, root, launcher, display, say).drive()
+            place = _place(options, root, lock)
+            jobs = places(settings, place)
+            with contextlib.closing(make_launcher(settings, place)) as launcher:
+                return _Drive(options, ledger, root, launcher, jobs, display, say).drive()
 
 
-def _launcher(options: MatrixOptions, root: Path, lock: int) -> Launcher:
-    errors = options.logs_dir / "matrix_stderr.log"
-    if not (can_fork() and computes_on_cpu(options.device)):
-        return LocalLauncher(error_log=errors, keep_open=(lock,))
+def _place(options: MatrixOptions, root: Path, lock: int) -> Place:
+    """Say where this matrix is to launchers; a GPU does not survive a fork."""
     warm_up = root / "scripts" / "warm_up.py"
-    return ForkingLauncher(error_log=errors, warm_up=warm_up, keep_open=(lock,))
+    return Place(
+        runs_dir=options.runs_dir,
+        error_log=options.logs_dir / "matrix_stderr.log",
+        jobs=options.jobs,
+        warm_up=warm_up if computes_on_cpu(options.device) else None,
+        keep_open=(lock,),
+        debugger=options.debugger,
+    )
 
 
 @contextlib.contextmanager
@@ -93,6 +101,7 @@ class _Drive:
     ledger: Ledger
     root: Path
     launcher: Launcher
+    jobs: int
     display: Display
     say: Report
 
@@ -133,7 +142,7 @@ class _Drive:
     def _schedule(
         self, graph: dict[Work, Node], record: MatrixRecord, stop: StopRequest
     ) -> Results:
-        jobs = self.options.jobs
+        jobs = self.jobs
         watcher = Watcher(graph, self.ledger, record, self.display, self.say, jobs)
         workshop = StageWorkshop(self.ledger, self.root)
         return Scheduler(graph, workshop, self.launcher, watcher, stop, jobs).run()

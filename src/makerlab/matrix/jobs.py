@@ -64,6 +64,7 @@ class StageWorkshop:
         experiment = self._ledger.experiments[work.config_name]
         return Job(
             name=str(work),
+            stage=work.stage,
             command=self._command("tune_mm_sac.py", *self._config_flags(work)),
             key=f"tune {self._ledger.tuning(work).path}",
             log=self._options.logs_dir / f"{experiment.name}_tune.log",
@@ -74,6 +75,7 @@ class StageWorkshop:
         flags = (*self._config_flags(work), "--seed", str(work.seed), "--reuse")
         return Job(
             name=str(work),
+            stage=work.stage,
             command=self._command("train_mm_sac.py", *flags),
             key=f"train {self._ledger.train_key(work)}",
             log=self._options.logs_dir / f"{experiment.name}_train.log",
@@ -87,6 +89,7 @@ class StageWorkshop:
         flags += ["--device", self._options.device, *self._evaluate_settings(work, run)]
         return Job(
             name=str(work),
+            stage=work.stage,
             command=self._command("scripts/evaluate_policy.py", *flags),
             key=f"evaluate {run.directory.path}",
             log=self._options.logs_dir / f"{run.directory.name}_eval.log",
@@ -96,7 +99,7 @@ class StageWorkshop:
         options = self._options
         flags = ("--runs_dir", str(options.runs_dir), "--plots_dir", str(options.plots_dir))
         command = self._command("scripts/analyze_experiments.py", *flags)
-        return Job(name=str(work), command=command, key="analyze", show_output=True)
+        return Job(str(work), command, key="analyze", stage=work.stage, show_output=True)
 
     def _evaluate_settings(self, work: Work, run: FoundRun) -> list[str]:
         """Return flags for settings of judging that have changed since the run was trained."""

@@ -24,6 +24,8 @@ class MatrixOptions:
     logs_dir: Path = Path("logs")
     plots_dir: Path = Path("plots")
     stages: tuple[str, ...] = STAGES
+    launcher: str = "local"
+    debugger: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""

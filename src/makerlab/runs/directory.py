@@ -187,6 +187,36 @@ class OptimumDirectory:
 
 
 @dataclass(frozen=True)
+class BatchDirectory:
+    """Names of the files of one batch of jobs in a queue; submitit keeps its own beside them."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The batch's name."""
+        return self.path.name
+
+    @property
+    def tasks(self) -> Path:
+        """What the batch is made of; written before it is submitted."""
+        return self.path / "tasks.json"
+
+    def outcome(self, index: int) -> Path:
+        """How a task ended; written last."""
+        return self.path / f"{index}_outcome.json"
+
+    def errors(self, index: int) -> Path:
+        """What a task wrote to standard error."""
+        return self.path / f"{index}_stderr.log"
+
+
+def batches_directory(runs_dir: Path) -> Path:
+    """Return where batches of jobs in a queue keep their files."""
+    return runs_dir / ".batches"
+
+
+@dataclass(frozen=True)
 class TuningDirectory:
     """Names of the files of one config's tuning."""
 

@@ -1,0 +1,62 @@
+"""From settings to the launcher that follows them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from makerlab.launchers.base import Launcher
+from makerlab.launchers.settings import (
+    DebugSettings,
+    LauncherSettings,
+    LocalSettings,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What launchers need to know of a matrix.
+
+    `jobs` is how many processes of this machine may work at once, `warm_up` the script that gets a
+    process ready for forks of it, None where jobs must not be forks; `keep_open` are open files
+    that the processes inherit.
+    """
+
+    runs_dir: Path
+    error_log: Path
+    jobs: int
+    warm_up: Path | None = None
+    keep_open: tuple[int, ...] = ()
+    debugger: bool = False
+
+
+def places(settings: LauncherSettings, place: Place) -> int:
+    """Return how many jobs may be submitted at once."""
+    if isinstance(settings, LocalSettings):
+        return place.jobs
+    return 1 if isinstance(settings, DebugSettings) else settings.maximum_jobs
+
+
+def make_launcher(settings: LauncherSettings, place: Place) -> Launcher:
+    """Return a launcher; raises UserError when what it needs is not installed or not running.
+
+    What belongs to other launchers is not imported.
+    """
+    if isinstance(settings, LocalSettings):
+        return _local(place)
+    if isinstance(settings, DebugSettings):
+        from makerlab.launchers.debug import DebugLauncher
+
+        return DebugLauncher(error_log=place.error_log, debugger=place.debugger)
+    from makerlab.launchers.slurm import SlurmLauncher
+
+    return SlurmLauncher(settings, runs_dir=place.runs_dir, error_log=place.error_log)
+
+
+def _local(place: Place) -> Launcher:
+    from makerlab.launchers.forking import ForkingLauncher, can_fork
+    from makerlab.launchers.local import LocalLauncher
+
+    if place.warm_up is None or not can_fork():
+        return LocalLauncher(error_log=place.error_log, keep_open=place.keep_open)
+    return ForkingLauncher(
+        error_log=place.error_log, warm_up=place.warm_up, keep_open=place.keep_open
+    )
