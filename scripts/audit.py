@@ -1,4 +1,4 @@
-"""Check finished runs again: look-ahead, accounts, config, metrics, segments, labels."""
+"""Check finished runs again, or the numbers of the documents."""
 
 import json
 import sys
@@ -18,6 +18,15 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--runs_dir", type=Path, default=Path("runs"), help="directory of runs (default: runs)"
     )
+    parser.add_argument(
+        "--documents",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="FOLDER",
+        help="audit no runs but README.md and docs/ of a project's folder (default: this one): "
+        "every number in an artefact that a listed command makes",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
     return parser
 
@@ -26,9 +35,13 @@ def main(argv: list[str] | None = None) -> int:
     """Parse, audit, show the table; 1 when a check failed."""
     options = _parser().parse_args(argv)
     from makerlab.audit.checks import audit_runs
+    from makerlab.audit.documents.check import audit_documents
     from makerlab.audit.report import audit_lines, audit_record, outcome_counts
 
-    audits = audit_runs(options.runs, runs_dir=options.runs_dir)
+    if options.documents is not None:
+        audits = audit_documents(options.documents)
+    else:
+        audits = audit_runs(options.runs, runs_dir=options.runs_dir)
     if options.json:
         sys.stdout.write(json.dumps(audit_record(audits), indent=2) + "\n")
     else:

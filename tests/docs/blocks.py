@@ -28,6 +28,17 @@ def blocks(document: Path) -> Iterator[Block]:
         yield Block(document, language, tuple(words), match["text"])
 
 
+NOT_TYPED = {
+    "network": "needs a network and an exchange that answers",
+    "hours": "takes longer than a test may",
+    "tests": "runs these tests, which would run themselves again",
+}
+"""Words behind ```sh that keep a block from being typed, and why."""
+
+NEEDS_DATA = "data"
+"""The word of blocks that read recorded market data, which are not part of the project."""
+
+
 def commands(document: Path) -> list[Block]:
     """Return the blocks a reader types: language `sh`."""
     return [block for block in blocks(document) if block.language == "sh"]

@@ -7,7 +7,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.docs.blocks import DOCUMENTS, REPOSITORY, blocks, words_after_scripts
+from tests.docs.blocks import (
+    DOCUMENTS,
+    NEEDS_DATA,
+    NOT_TYPED,
+    REPOSITORY,
+    blocks,
+    words_after_scripts,
+)
 from tests.docs.reference import PAGE, help_of, page
 
 MAKE_TARGETS = re.findall(r"^([a-z-]+):.*##", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
@@ -29,6 +36,21 @@ def test_commands_name_scripts_flags_and_targets_that_exist(document: Path) -> N
                 assert not script.startswith("scripts/"), f"{document.name}: no {script}"
         for target in re.findall(r"^make ([a-z-]+)", block.text, re.MULTILINE):
             assert target in MAKE_TARGETS, f"{document.name}: no make {target}"
+
+
+# Pages whose commands take hours on the machine that they were measured on.
+PLAIN = {"known_markets.md", "performance.md"}
+TYPED_LINE = re.compile(r"^(?:\.venv/bin/|make |python |xargs |seq |sbatch )", re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_commands_stand_in_blocks_that_are_typed_or_say_why_not(document: Path) -> None:
+    for block in blocks(document):
+        if block.language == "sh":
+            unknown = set(block.words) - set(NOT_TYPED) - {NEEDS_DATA}
+            assert not unknown, f"{document.name}: no reason is known by the name {unknown}"
+        elif block.language in {"", "text"} and document.name not in PLAIN:
+            assert not TYPED_LINE.search(block.text), f"{document.name}: not typed: {block.text}"
 
 
 def test_the_page_of_commands_says_what_the_scripts_say() -> None:

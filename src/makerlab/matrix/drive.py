@@ -190,7 +190,9 @@ class _Drive:
         if "analyze" in self.options.stages and summary.is_file():
             self.say(f"summary: {summary}")
             self.say(f"plots: {self.options.plots_dir}")
-            self.say("a report to open in a browser: make report")
+            page = self.options.runs_dir / "report.html"
+            written = page if page.is_file() else "make report"
+            self.say(f"a report to open in a browser: {written}")
         if failures:
             self._tell_failures(failures, len(results))
 

@@ -1,0 +1,1 @@
+"""The project's own documents: every number of theirs stands in an artefact of a command."""
