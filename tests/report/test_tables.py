@@ -65,6 +65,49 @@ def test_synthetic_data_are_named_in_capitals_and_real_ones_are_not(tmp_path: Pa
     assert "SYNTHETIC" not in shown(tmp_path / "b", [MadeUpRun()])
 
 
+def fill_lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("Fill model")]
+
+
+def test_each_group_has_the_card_under_which_its_runs_were_filled(tmp_path: Path) -> None:
+    own = {"model": "touch, own price", "optimistic": "rule touch", "fee_rate": 0.0002}
+    runs = [
+        MadeUpRun(seed=0),
+        MadeUpRun(seed=1),
+        MadeUpRun(seed=2, data=SYNTHETIC_DATA, manifest={"fill_model": own}),
+    ]
+    assert fill_lines(shown(tmp_path, runs)) == [
+        "Fill model: next bar, strict trade-through; maker fee 0 bp, half-spread 1 bp.",
+        "Fill model: touch, own price; maker fee 2 bp; optimistic: rule touch.",
+    ]
+
+
+def test_fill_models_that_differ_within_a_group_are_all_in_its_line(tmp_path: Path) -> None:
+    models = ["touch", "trade-through", "by chance", "by volume", None]
+    runs = [
+        MadeUpRun(seed=seed, manifest={"fill_model": model and {"model": model}})
+        for seed, model in enumerate(models)
+    ]
+    assert fill_lines(shown(tmp_path / "two", runs[:2])) == [
+        "Fill models, 2 in this group: touch | trade-through."
+    ]
+    (line,) = fill_lines(shown(tmp_path / "all", runs))
+    assert line.startswith("Fill models, 5 in this group: ") and line.endswith(" | and 2 more.")
+    assert fill_lines(shown(tmp_path / "none", runs[-1:])) == ["Fill model: not recorded."]
+
+
+def test_simulated_markets_that_fill_by_other_rules_are_told_apart(tmp_path: Path) -> None:
+    cards = [{"model": "simulated", "fill_rule": rule} for rule in ("literal", "exact")]
+    runs = [MadeUpRun(seed=n, manifest={"fill_model": card}) for n, card in enumerate(cards)]
+    (line,) = fill_lines(shown(tmp_path, runs))
+    assert "simulated; fill rule literal" in line and "simulated; fill rule exact" in line
+
+
+def test_runs_that_are_not_evaluated_yet_have_a_card_too(tmp_path: Path) -> None:
+    text = shown(tmp_path, [MadeUpRun(evaluated=False)])
+    assert fill_lines(text)[0].startswith("Fill model: next bar, strict trade-through")
+
+
 def test_the_quick_profile_is_not_to_be_believed(tmp_path: Path) -> None:
     assert "quick profile: too few steps to believe" in shown(
         tmp_path / "a", [MadeUpRun(profile="quick")]

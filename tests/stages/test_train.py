@@ -62,6 +62,36 @@ def test_manifest_says_what_the_run_is_made_of(finished: RunDirectory) -> None:
     assert manifest["notes"] == "as it is" and manifest["steps"] == 300
     assert manifest["fill_model"]["both_touched"] == "worse_side"
     assert manifest["config_hash"] == stored_config(finished.config).hash
+    assert manifest["settings_in_environment"] == {}
+
+
+def test_settings_that_the_environment_gave_are_recorded_and_nothing_secret_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The effective config alone doesn't say why it is other than its file."""
+    write_tiny_config(tmp_path)
+    outside = {
+        "MAKERLAB__TRAIN__TOTAL_TIMESTEPS": "100",
+        "MAKERLAB__TRAIN__SEED": "8",
+        "MAKERLAB_STORAGE": "postgresql://maker:hunter2@db/studies",
+        "EXCHANGE_TOKEN": "hunter2",
+    }
+    process = subprocess.run(
+        command("train_mm_sac.py", *UNTUNED, "--seed", "4"),
+        cwd=tmp_path,
+        env=environment() | outside,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    directory = only_run(tmp_path)
+    manifest = manifest_of(directory)
+    # The flag is stronger than the variable, which therefore took no effect.
+    assert manifest["settings_in_environment"] == {"MAKERLAB__TRAIN__TOTAL_TIMESTEPS": "100"}
+    assert manifest["steps"] == 100 and manifest["seed"] == 4
+    files = [path for path in directory.path.rglob("*") if path.is_file()]
+    assert files and not any(b"hunter2" in path.read_bytes() for path in files)
 
 
 def test_a_run_stays_counted_when_it_is_deleted_and_redone(tmp_path: Path) -> None:

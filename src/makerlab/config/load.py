@@ -26,6 +26,12 @@ from makerlab.files import content_hash
 
 ENVIRONMENT_PREFIX = "MAKERLAB__"
 
+ALTERNATIVES = {
+    "env.base_spread": "env.base_spread_bps",
+    "env.base_spread_bps": "env.base_spread",
+}
+"""Keys that say the same thing in another unit: given by a stronger source, one drops the other."""
+
 
 class Config(Settings):
     """The effective config of a run, all sources merged."""
@@ -107,7 +113,8 @@ def load_config(
         content = _merged(content, layer)
         origins |= dict.fromkeys(_given_keys(layer), str(file))
     given = [(key, value, "tuned parameters") for key, value in (tuned or {}).items()]
-    given += _environment_values(os.environ if environment is None else environment)
+    set_outside = environment_values(os.environ if environment is None else environment)
+    given += [(key, value, f"environment variable {name}") for key, value, name in set_outside]
     given += [(key, value, "command line") for key, value in (flags or {}).items()]
     for key, value, source in given:
         _set_dotted(content, key, value, source=source)
@@ -258,17 +265,20 @@ def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    """Yield (dotted key, value, source) of MAKERLAB__SECTION__KEY variables."""
+def environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """Yield (dotted key, value, variable) of MAKERLAB__SECTION__KEY variables, weakest first.
+
+    Raises UserError naming the variable and the nearest valid key.
+    """
     valid = set(dotted_keys())
     for variable in sorted(environment):
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
-        source = f"environment variable {variable}"
         if key not in valid:
-            raise UserError(f"{source}: unknown key '{key}'; {nearest(key, valid)}")
-        yield key, parse_value(environment[variable]), source
+            hint = nearest(key, valid)
+            raise UserError(f"environment variable {variable}: unknown key '{key}'; {hint}")
+        yield key, parse_value(environment[variable]), variable
 
 
 def parse_value(text: str) -> Any:
@@ -295,9 +305,8 @@ def _set_dotted(content: dict[str, Any], key: str, value: Any, *, source: str) -
 
 def _drop_alternative(section: dict[str, Any], key: str) -> None:
     """A base spread given by a stronger source replaces the other unit given by a weaker one."""
-    pair = {"env.base_spread": "base_spread_bps", "env.base_spread_bps": "base_spread"}
-    if key in pair:
-        section.pop(pair[key], None)
+    if key in ALTERNATIVES:
+        section.pop(ALTERNATIVES[key].rpartition(".")[2], None)
 
 
 def validate_config(

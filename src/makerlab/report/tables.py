@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from makerlab.report.believing import evidence_lines, verdicts
 from makerlab.report.by_config import ConfigSummary
+from makerlab.report.fill_line import fill_line
 from makerlab.report.ranking import (
     RankingGroup,
     chosen_on_test,
@@ -49,6 +50,7 @@ def heading(group: RankingGroup) -> Iterator[str]:
         yield "SYNTHETIC DATA: a made-up market; these numbers say nothing about a real one."
     if group.quick:
         yield "quick profile: too few steps to believe."
+    yield fill_line(group)
     for name, text in segments_of(group):
         yield f"{name}: {text}."
     if group.ranked and chosen_on_test(group.sort_by):

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from makerlab.config import SYNTHETIC, Config, load_config
+from makerlab.config.environment import settings_in_environment
 from makerlab.config.load import dotted_keys, parse_value
 from makerlab.errors import UserError, nearest
 from makerlab.runs.directory import tuning_directory
@@ -28,11 +29,12 @@ _NEEDED: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Resolved:
-    """An effective config and the tuned parameters in it, if any."""
+    """An effective config, the tuned parameters in it, and the variables that set some of it."""
 
     config: Config
     config_path: Path
     tuned_params: dict[str, Any] | None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -64,9 +66,10 @@ def resolve_config(
             given.setdefault("data_split.outside", "fractions")
     overlays = (profile_path(config_path, profile),) if profile else ()
     config = load_config(config_path, overlays=overlays, flags=given)
+    variables = settings_in_environment(flags=given)
     found = _params_file(config, config_path.stem, runs_dir, params_path)
     if found is None:
-        return Resolved(config, config_path, None)
+        return Resolved(config, config_path, None, variables)
     tuned = read_best_params(found)
     if tuned["environment_key"] != environment_key(config):
         raise UserError(
@@ -78,7 +81,7 @@ def resolve_config(
     config.with_values(values, source=str(found))  # names the file when it is at fault
     config = load_config(config_path, overlays=overlays, tuned=values, flags=given)
     record = {"source": str(found), **{name: tuned[name] for name in _RECORDED}}
-    return Resolved(config, config_path, record)
+    return Resolved(config, config_path, record, variables)
 
 
 def check_fold(config: Config, *, source: Path) -> None:

@@ -169,6 +169,7 @@ def _create(
         "data_source": source.kind,
         "data": _data_record(source),
         "split": workbench.split_record,
+        "settings_in_environment": dict(resolved.environment),
         "tuned_params": resolved.tuned_params,
         "fill_model": fill_model_card(config.env),
         "steps": 0,

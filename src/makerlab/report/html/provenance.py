@@ -59,6 +59,7 @@ def origin(record: RunRecord, shelf: Shelf) -> dict[str, str]:
         **_ranges(manifest),
         "fill model": _listed(manifest.get("fill_model")),
         "config file": manifest.get("config_path"),
+        "set in the environment": _listed(manifest.get("settings_in_environment")) or None,
         "config hash": _short(manifest.get("config_hash")),
         "environment key": _short(manifest.get("environment_key")),
         "train key": _short(manifest.get("train_key")),
