@@ -109,7 +109,7 @@ def test_the_first_words_are_the_verdict_and_what_it_rests_on(report: ReportResu
 def test_a_config_that_proves_nothing_is_said_to(tmp_path: Path) -> None:
     write_everything(tmp_path, MadeUpRun(difference=(2.0, -1.0, 5.0), test=(1.0, -3.0, 5.0)))
     words = Page(written(tmp_path).page).words
-    assert "None of 1 config is shown to beat the best baseline" in words
+    assert "env_baseline is not shown to beat the best baseline on the test segment." in words
     assert "No telling whether it beats the best baseline (fixed symmetric)." in words
     assert "A single seed, another may differ." in words
     assert "Earned more on test: fixed symmetric, Avellaneda Stoikov" in words
@@ -408,3 +408,12 @@ def test_the_script_says_where_the_page_is_and_what_is_wrong(tmp_path: Path) -> 
     failed = run(tmp_path / "no_runs")
     assert failed.returncode == 2 and failed.stderr.startswith("error: ")
     assert failed.stderr.count("\n") == 1
+
+
+def test_ticks_have_three_digits_and_more_where_two_would_look_alike(tmp_path: Path) -> None:
+    for name, gamma, rate in (("a", 0.995065, 6.5954e-5), ("b", 0.995273, 0.000101486)):
+        run = MadeUpRun(name, 0, {"train.gamma": gamma, "train.learning_rate": rate})
+        write_everything(tmp_path, run)
+    text = (tmp_path / "report.html").read_text() if written(tmp_path) else ""
+    assert ">0.9951<" in text and ">0.9953<" in text
+    assert ">6.6e-05<" in text and ">0.000101<" in text

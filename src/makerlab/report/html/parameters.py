@@ -77,9 +77,7 @@ def _across(plot: Plot, records: Sequence[RunRecord]) -> tuple[Scale, list[float
     index = {value: float(i) for i, value in enumerate(plot.values)}
     places = [index[value] for value in found]
     most = max(places.count(place) for place in set(places))
-    return categories([_text(value) for value in plot.values]), _apart(
-        places, min(0.08, 0.8 / most)
-    )
+    return categories(_labels(plot.values)), _apart(places, min(0.08, 0.8 / most))
 
 
 def _apart(places: Sequence[float], step: float) -> list[float]:
@@ -102,6 +100,15 @@ def _title(plot: Plot, record: RunRecord) -> str:
     seed = "" if record.seed is None else f" seed {record.seed}"
     shown = with_interval(record.estimate(plot.metric))
     return f"{plot.label(record)}{seed}: {plot.parameter} {value}, {plot.metric} {shown}"
+
+
+def _labels(values: Sequence[Value]) -> list[str]:
+    """Return values as ticks: with three significant digits, more where two would look alike."""
+    for digits in (3, 4, 5):
+        found = [f"{v:.{digits}g}" if isinstance(v, float) else _text(v) for v in values]
+        if len(set(found)) == len(found):
+            return found
+    return [_text(value) for value in values]
 
 
 def _text(value: Value) -> str:

@@ -57,9 +57,14 @@ def headline(configs: Sequence[ConfigSummary]) -> str:
     total = f"{len(configs)} config{'s' if len(configs) != 1 else ''}"
     if not configs:
         return "Nothing can be compared yet: no run is finished and evaluated."
+    if better and len(configs) == 1:
+        return f"{configs[0].label} beats every baseline on the test segment."
     if better:
         names = ", ".join(c.label for c in configs if c.verdict.outcome == "better")
         return f"{better} of {total} beat every baseline on the test segment: {names}."
+    if len(configs) == 1:
+        did = "did worse than" if worse else "is not shown to beat"
+        return f"{configs[0].label} {did} the best baseline on the test segment."
     tail = f" {worse} did worse than it." if worse else ""
     return f"None of {total} is shown to beat the best baseline on the test segment.{tail}"
 
