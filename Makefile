@@ -4,6 +4,7 @@ JOBS ?= 2
 SEEDS ?= 0 1 2
 PROFILE ?= quick
 DEVICE ?= auto
+GROUP_SIZE ?= auto
 DATA ?=
 TARGETS ?= configs/tuning_targets.txt
 RUNS_DIR ?= runs
@@ -14,7 +15,8 @@ LAUNCHER ?= local
 PYTHON ?= python3
 
 # A misspelt variable (make matrix JOB=4) would otherwise be ignored in silence.
-KNOWN := JOBS SEEDS PROFILE DEVICE DATA TARGETS RUNS_DIR LOGS_DIR PLOTS_DIR RUN LAUNCHER PYTHON
+KNOWN := JOBS SEEDS PROFILE DEVICE GROUP_SIZE DATA TARGETS RUNS_DIR LOGS_DIR PLOTS_DIR RUN LAUNCHER \
+	PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNKNOWN := $(filter-out $(KNOWN) MAKEFLAGS MAKEOVERRIDES SHELL,$(GIVEN))
 ifneq ($(strip $(UNKNOWN)),)
@@ -30,7 +32,8 @@ BASE := .venv/.installed-run
 DASHBOARD := .venv/.installed-dashboard
 DEV := .venv/.installed-dev
 MATRIX = $(VENV_PYTHON) scripts/run_matrix.py --targets "$(TARGETS)" --jobs "$(JOBS)" \
-	--seeds "$(SEEDS)" --profile "$(PROFILE)" --device "$(DEVICE)" --launcher "$(LAUNCHER)" $(if $(DATA),--data "$(DATA)") \
+	--seeds "$(SEEDS)" --profile "$(PROFILE)" --device "$(DEVICE)" --launcher "$(LAUNCHER)" \
+	--group_size "$(GROUP_SIZE)" $(if $(DATA),--data "$(DATA)") \
 	--runs_dir "$(RUNS_DIR)" --logs_dir "$(LOGS_DIR)" --plots_dir "$(PLOTS_DIR)"
 PYTEST = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n 2
 
@@ -38,7 +41,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo 'variables: JOBS=2 SEEDS="0 1 2" PROFILE=quick|day DEVICE=auto|cpu|cuda|mps DATA=candles.csv'
 	@echo '           TARGETS=configs/tuning_targets.txt RUNS_DIR=runs LOGS_DIR=logs PLOTS_DIR=plots'
-	@echo '           LAUNCHER=local|debug|slurm, or a file in configs/launchers'
+	@echo '           LAUNCHER=local|debug|slurm, or a file in configs/launchers; GROUP_SIZE=auto'
 
 setup: $(DEV) ## create .venv with pinned dependencies and the package, tools for tests included
 

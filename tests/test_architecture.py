@@ -35,7 +35,8 @@ FLOW: tuple[tuple[str, ...], ...] = (
     ("audit",),
     ("launchers",),
     ("matrix",),
-    ("commands",),
+    ("stage_commands",),
+    ("commands", "group_command"),
     # What the package offers to notebooks; imported when asked for, see the last test.
     ("__init__",),
 )

@@ -77,6 +77,18 @@ MATRICES = [
     _targets("gives no seeds", "found none", "tiny.yaml", flags="--profile= --seeds |"),
     _targets("asks for no jobs", "at least 1", "tiny.yaml", flags="--profile= --jobs 0"),
     _targets(
+        "asks for groups of none",
+        "'auto' or a whole number",
+        "tiny.yaml",
+        flags="--profile= --group_size 0",
+    ),
+    _targets(
+        "asks for groups elsewhere",
+        "groups need --launcher local",
+        "tiny.yaml",
+        flags="--profile= --group_size 4 --launcher debug",
+    ),
+    _targets(
         "misspells a stage", "did you mean 'train'?", "tiny.yaml", flags="--profile= --stages trian"
     ),
     _targets(

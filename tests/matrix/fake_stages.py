@@ -4,15 +4,19 @@ A config's `run.notes` says what goes wrong, such as `train fails` or `tune slee
 """
 
 import argparse
+import contextlib
 import datetime
+import io
+import json
 import os
+import shlex
 import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from makerlab.cli import run_command
+from makerlab.cli import exit_code_of, run_command
 from makerlab.config import Config, load_config
 from makerlab.config.load import read_yaml, validate_config
 from makerlab.errors import UserError
@@ -31,6 +35,7 @@ SCRIPTS = {
     "evaluate": "scripts/evaluate_policy.py",
     "analyze": "scripts/analyze_experiments.py",
     "warm_up": "scripts/warm_up.py",
+    "group": "scripts/run_group.py",
 }
 
 
@@ -50,6 +55,14 @@ def install(root: Path) -> Path:
 
 def main(stage: str) -> None:
     """Run a stage and leave with its exit code."""
+    if stage == "group":
+        run_command(_group)
+    parser = _parser()
+    given = parser.parse_args()
+    run_command(lambda: _STAGES[stage](given))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
     for flag in ("config", "profile", "data", "runs_dir", "logs_dir", "plots_dir", "device"):
         parser.add_argument(f"--{flag}")
@@ -58,15 +71,28 @@ def main(stage: str) -> None:
     parser.add_argument("--model_path", type=Path)
     parser.add_argument("--reuse", action="store_true")
     parser.add_argument("--set", action="append", default=[])
+    return parser
+
+
+def _group() -> int:
+    """Do what members do, one after the other."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--stage")
+    parser.add_argument("--outcomes", type=Path)
+    parser.add_argument("--member", action="append")
     given = parser.parse_args()
-    stages = {
-        "tune": _tune,
-        "train": _train,
-        "evaluate": _evaluate,
-        "analyze": _analyze,
-        "warm_up": lambda _: 0,
-    }
-    run_command(lambda: stages[stage](given))
+    codes = []
+    for number, flags in enumerate(given.member):
+        member = _parser().parse_args(shlex.split(flags))
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            code = exit_code_of(lambda member=member: _STAGES[given.stage](member))
+        sys.stderr.write(errors.getvalue())
+        record = {"member": number, "status": code, "lines": errors.getvalue().splitlines()}
+        with given.outcomes.open("a") as file:
+            file.write(f"{json.dumps(record)}\n")
+        codes.append(code)
+    return max(codes)
 
 
 def best_params(config: Config, **params: Any) -> dict[str, Any]:
@@ -188,3 +214,12 @@ def write_config(folder: Path, name: str, **settings: Any) -> Path:
     write_text(path, "\n".join(lines) + "\n")
     load_config(path)
     return path
+
+
+_STAGES = {
+    "tune": _tune,
+    "train": _train,
+    "evaluate": _evaluate,
+    "analyze": _analyze,
+    "warm_up": lambda _: 0,
+}

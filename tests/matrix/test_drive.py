@@ -242,6 +242,10 @@ def test_one_bad_config_starts_nothing(lab: Lab) -> None:
     ("flags", "message"),
     [
         (("--jobs", "0"), "error: --jobs: found '0', expected a whole number of at least 1"),
+        (
+            ("--group_size", "many"),
+            "error: --group_size: found 'many', expected 'auto' or a whole number of at least 1",
+        ),
         (("--seeds", "0 a"), "error: --seeds: found 'a', expected whole numbers"),
         (
             ("--stages", "tune,trian"),
@@ -313,3 +317,38 @@ def test_a_read_only_runs_directory_is_named(lab: Lab) -> None:
     assert result.returncode == 2
     assert "permission denied" in result.stderr
     assert Path("runs").name in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("notes", "reason"),
+    [
+        ("train fails", "exit status 2: error: the data end too early"),
+        ("train breaks", "exit status 1: ValueError: learning broke"),
+        ("train crashes", "killed by SIGKILL (out of memory?)"),
+    ],
+)
+def test_in_groups_each_piece_of_work_has_its_own_end(lab: Lab, notes: str, reason: str) -> None:
+    """Trap: a member that crashes takes the results of its group with it."""
+    lab.config("first", run__notes=notes, run__short_name="first")
+    lab.config("second")
+    lab.targets("first", "second")
+    result = lab.run("--group_size", "4", "--jobs", "1")
+    assert result.returncode == 1
+    for seed in (0, 1):
+        assert f"  first seed {seed} train: {reason}" in result.stdout
+    lost = "first seed 0 train: its process died with others in it; to be done again by itself"
+    assert (lost in result.stdout) == ("crashes" in notes)
+    assert states(lab).count("complete") == 2
+    assert "4 of 11 could not be done, 2 of them for want of another:" in result.stdout
+
+
+def test_a_group_is_stopped_and_continued_like_single_jobs(lab: Lab) -> None:
+    lab.config("first", run__notes="train sleeps", run__short_name="first")
+    lab.targets("first")
+    process = lab.start("--group_size", "auto", "--jobs", "1")
+    wait_until(lambda: "running" in states(lab))
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+    lab.config("first", run__short_name="first")
+    assert lab.run("--group_size", "2", "--jobs", "1").returncode == 0

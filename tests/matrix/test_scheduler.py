@@ -7,7 +7,7 @@ import pytest
 from makerlab.errors import UserError
 from makerlab.launchers.base import Job, Outcome
 from makerlab.matrix.options import STAGES
-from makerlab.matrix.plan import Work, build_graph
+from makerlab.matrix.plan import Node, Work, build_graph
 from makerlab.matrix.scheduler import Result, Running, Scheduler
 
 
@@ -23,6 +23,8 @@ class Clockwork:
     key: str | None = None
     stop_after: int | None = None
     interrupt_after: int | None = None
+    limit: int = 1
+    dies: frozenset[str] = frozenset()
 
     requested: bool = field(default=False, init=False)
     time: int = field(default=0, init=False)
@@ -31,6 +33,9 @@ class Clockwork:
     most: int = field(default=0, init=False)
     cancelled: list[tuple[str, bool]] = field(default_factory=list, init=False)
     busy: list[tuple[int, int]] = field(default_factory=list, init=False)
+    groups: list[list[str]] = field(default_factory=list, init=False)
+    places: dict[str, str] = field(default_factory=dict, init=False)
+    lost_work: list[str] = field(default_factory=list, init=False)
 
     def job(self, work: Work) -> Job | None:
         """Return a job, or say that the result is there, or that it can't be."""
@@ -39,6 +44,14 @@ class Clockwork:
         if str(work) in self.present:
             return None
         return Job(str(work), (), key=self.key or str(work))
+
+    def group_key(self, work: Work) -> object:
+        """Runs may share a process, whatever their config."""
+        return "train" if work.stage == "train" else None
+
+    def group_limit(self) -> int:
+        """Return how many may share a process."""
+        return self.limit
 
     def check(self, work: Work) -> str | None:
         """Find fault with useless results."""
@@ -52,14 +65,28 @@ class Clockwork:
         """Start a job."""
         self.order.append(job.name)
         self.running[job.name] = self.time + self.lasts.get(job.name, 1)
-        self.most = max(self.most, len(self.running))
         return job.name
+
+    def submit_group(self, jobs: list[Job]) -> list[str]:
+        """Start jobs in one process."""
+        names = [self.submit(job) for job in jobs]
+        self.groups.append(names)
+        self.places |= dict.fromkeys(names, names[0])
+        self.most = max(self.most, len({self.places[name] for name in self.running}))
+        return names
+
+    def place(self, handle: str) -> str:
+        """Return the first job of a process."""
+        return self.places[handle]
 
     def poll(self, handle: str) -> Outcome | None:
         """End a job when its time has come."""
         if self.time < self.running[handle]:
             return None
         del self.running[handle]
+        shares = sum(place == self.places[handle] for place in self.places.values()) > 1
+        if shares and self.places[handle] in self.dies:
+            return Outcome(-11, lost=True)
         return Outcome(self.status.get(handle, 0))
 
     def cancel(self, handle: str, *, kill: bool = False) -> None:
@@ -70,6 +97,11 @@ class Clockwork:
 
     def started(self, running: Running) -> None:
         """Nothing to see."""
+
+    def lost(self, running: Running) -> None:
+        """Remember what is to be done again."""
+        self.lost_work.append(str(running.work))
+        del self.places[running.handle]
 
     def finished(self, work: Work, result: Result) -> None:
         """Nothing to see."""
@@ -89,6 +121,11 @@ class Clockwork:
 def schedule(clockwork: Clockwork, *, names: str = "ab", jobs: int = 2) -> dict[str, Result]:
     """Run configs with two seeds each; returns the results by the work's name."""
     graph = build_graph(list(names), (0, 1), STAGES)
+    return {str(work): result for work, result in run_graph(clockwork, graph, jobs=jobs).items()}
+
+
+def run_graph(clockwork: Clockwork, graph: dict[Work, Node], *, jobs: int) -> dict[Work, Result]:
+    """Run a graph by the made-up clock."""
     scheduler = Scheduler(
         graph,
         clockwork,
@@ -99,7 +136,7 @@ def schedule(clockwork: Clockwork, *, names: str = "ab", jobs: int = 2) -> dict[
         clock=lambda: float(clockwork.time),
         sleep=clockwork.sleep,
     )
-    return {str(work): result for work, result in scheduler.run().items()}
+    return scheduler.run()
 
 
 def states(results: dict[str, Result]) -> dict[str, str]:
@@ -207,3 +244,46 @@ def test_a_second_ctrl_c_kills() -> None:
     with pytest.raises(KeyboardInterrupt):
         schedule(clockwork)
     assert clockwork.cancelled == [("a tune", True), ("b tune", True)]
+
+
+def test_ready_work_of_one_kind_shares_processes_evenly() -> None:
+    clockwork = Clockwork(limit=64)
+    graph = build_graph(list("abc"), (0, 1, 2), ("train",))
+    run_graph(clockwork, graph, jobs=2)
+    assert [len(group) for group in clockwork.groups] == [5, 4]
+    assert clockwork.most == 2
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_no_group_is_larger_than_allowed_and_all_gets_done(limit: int) -> None:
+    clockwork = Clockwork(limit=limit)
+    results = schedule(clockwork, names="abcd", jobs=2)
+    assert set(states(results).values()) == {"done"}
+    trained = [group for group in clockwork.groups if "train" in group[0]]
+    assert max(map(len, trained)) <= limit
+    assert all(len(group) == 1 for group in clockwork.groups if group not in trained)
+    assert len(clockwork.order) == len(set(clockwork.order)) == 20
+
+
+def test_a_member_that_ends_early_lets_what_needs_it_begin_when_a_place_is_free() -> None:
+    clockwork = Clockwork(limit=2, lasts={"a seed 1 train": 9, "b seed 0 train": 4})
+    graph = build_graph(["a", "b"], (0, 1), ("train", "evaluate"))
+    run_graph(clockwork, graph, jobs=2)
+    assert clockwork.groups[0] == ["a seed 0 train", "a seed 1 train"]
+    # The other place was free first; the group's own is taken as long as a member lives.
+    assert clockwork.order.index("a seed 0 evaluate") < clockwork.order.index("a seed 1 evaluate")
+    assert clockwork.most == 2
+
+
+def test_members_of_a_process_that_died_are_done_again_by_themselves() -> None:
+    """Trap: one member's crash is the failure of all that shared its process."""
+    clockwork = Clockwork(
+        limit=4, dies=frozenset({"a seed 0 train"}), status={"b seed 0 train": -11}
+    )
+    graph = build_graph(["a", "b"], (0, 1), ("train", "evaluate"))
+    results = run_graph(clockwork, graph, jobs=1)
+    assert len(clockwork.groups[0]) == len(clockwork.lost_work) == 4
+    assert all(len(group) == 1 for group in clockwork.groups[1:])
+    failed = [str(work) for work, result in results.items() if result.state == "failed"]
+    assert failed == ["b seed 0 train"]
+    assert sum(result.state == "done" for result in results.values()) == 6

@@ -38,10 +38,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: exit status (minus the signal that killed it) and its last error lines."""
+    """How a job ended: exit status (minus the signal that killed it) and its last error lines.
+
+    A `lost` job shared its process with others, and the process died: of whom is not known.
+    """
 
     status: int
     last_lines: tuple[str, ...] = ()
+    lost: bool = False
 
 
 class Launcher(Protocol):

@@ -9,21 +9,23 @@ from makerlab.errors import UserError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def choose_device(wanted: str) -> str:
-    """Return a device that exists; `auto` prefers CUDA, then MPS, then the CPU.
-
-    Raises UserError when the wanted device is not there.
-    """
+def available_devices() -> tuple[str, ...]:
+    """Return the devices of this machine, the CPU first."""
     present = {
+        "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
-        "cpu": True,
     }
-    if wanted == "auto":
-        return next(name for name, there in present.items() if there)
-    if not present[wanted]:
-        there = ", ".join(name for name, is_there in present.items() if is_there)
-        raise UserError(f"--device {wanted}: not available on this machine, which has: {there}")
+    return tuple(name for name, there in present.items() if there)
+
+
+def check_device(wanted: str) -> str:
+    """Return a device that was asked for; raises UserError when it is not there."""
+    there = available_devices()
+    if wanted not in there:
+        raise UserError(
+            f"--device {wanted}: not available on this machine, which has: {', '.join(there)}"
+        )
     return wanted
 
 

@@ -45,6 +45,7 @@ class FastSacLearner:
     ) -> None:
         """Start from stock SAC's initial weights for this seed, in an update given or new."""
         self._settings = settings
+        self.device = device
         self._stock = stock_model(env, settings)
         shape = shape_of(env, settings)
         self._update = make_update(shape, settings, device=device) if update is None else update

@@ -134,8 +134,6 @@ class Update(Protocol):
 
     def restore(self, state: State) -> None: ...
 
-    def gradients(self) -> dict[str, Tensor]: ...
-
 
 class SacUpdate:
     """Parameters, optimizers and buffers of one learner, on any device.

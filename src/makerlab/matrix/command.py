@@ -6,8 +6,14 @@ import time
 from pathlib import Path
 
 from makerlab.cli import ArgumentParser
-from makerlab.commands import DEVICES
-from makerlab.matrix.options import MatrixOptions, parse_jobs, parse_seeds, parse_stages
+from makerlab.matrix.options import (
+    MatrixOptions,
+    parse_group_size,
+    parse_jobs,
+    parse_seeds,
+    parse_stages,
+)
+from makerlab.stage_commands import DEVICES
 
 DEFAULTS = MatrixOptions()
 
@@ -18,6 +24,14 @@ def matrix_command(arguments: list[str] | None = None, *, root: Path) -> int:
     _add_plan_flags(parser)
     parser.add_argument(
         "--jobs", type=parse_jobs, default=DEFAULTS.jobs, help="Processes at once (default: 2)."
+    )
+    parser.add_argument(
+        "--group_size",
+        type=parse_group_size,
+        default=DEFAULTS.group_size,
+        metavar="auto|N",
+        help="Runs, or studies, of one shape per process (default: auto: one on a CPU, where more "
+        "save nothing, all on a GPU that fit).",
     )
     parser.add_argument(
         "--device", choices=DEVICES, default=DEFAULTS.device, help="Where to compute."

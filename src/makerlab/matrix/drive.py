@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from makerlab.errors import UserError
 from makerlab.launchers.base import Launcher
 from makerlab.launchers.choose import Place, make_launcher, places
 from makerlab.launchers.settings import load_launcher
 from makerlab.matrix import analysis
 from makerlab.matrix.devices import computes_on_cpu
 from makerlab.matrix.display import Display, choose_display
-from makerlab.matrix.jobs import StageWorkshop
+from makerlab.matrix.grouping import GroupLauncher
+from makerlab.matrix.jobs import LOCAL, StageWorkshop
 from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import (
@@ -49,6 +51,11 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
     Interrupted, with all jobs stopped and resumable, when asked to stop.
     """
     settings = load_launcher(options.launcher, debugger=options.debugger)
+    if (options.group_size or 1) > 1 and options.launcher != LOCAL:
+        raise UserError(
+            f"--group_size {options.group_size}: groups need --launcher {LOCAL}, "
+            f"found '{options.launcher}'"
+        )
     experiments = load_experiments(options)
     for directory in (options.runs_dir, options.logs_dir, options.plots_dir):
         check_writable(directory)
@@ -145,7 +152,8 @@ class _Drive:
         jobs = self.jobs
         watcher = Watcher(graph, self.ledger, record, self.display, self.say, jobs)
         workshop = StageWorkshop(self.ledger, self.root)
-        return Scheduler(graph, workshop, self.launcher, watcher, stop, jobs).run()
+        launcher = GroupLauncher(self.launcher, workshop.group)
+        return Scheduler(graph, workshop, launcher, watcher, stop, jobs).run()
 
     def _should_analyze(self, graph: dict[Work, Node], results: Results) -> bool:
         """Return whether tables are wanted and not there; asked for alone, they always are."""
@@ -162,9 +170,9 @@ class _Drive:
         """Refuse a device that is not there once, not in every job; torch is slow to import."""
         if self.options.device in {"auto", "cpu"} or all(map(self.ledger.is_done, graph)):
             return
-        from makerlab.learning.device import choose_device
+        from makerlab.learning.device import check_device
 
-        choose_device(self.options.device)
+        check_device(self.options.device)
 
     def _tell_untuned(self, graph: dict[Work, Node]) -> None:
         if "train" not in self.options.stages or "tune" in self.options.stages:

@@ -1,16 +1,21 @@
 """The stages as the scheduler sees them: their commands, their results, why one failed."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
 from makerlab.errors import UserError
 from makerlab.launchers.base import Job, Outcome, describe_status
 from makerlab.matrix import analysis
+from makerlab.matrix.devices import computes_on_cpu
 from makerlab.matrix.ledger import FoundRun, Ledger
 from makerlab.matrix.plan import ANALYZE, Work
 
 SHOWN_LINES = 5
+LARGEST_GROUP = 64
+LOCAL = "local"
+_GROUPED = {"tune": "tune_mm_sac.py", "train": "train_mm_sac.py"}
 
 
 class StageWorkshop:
@@ -33,6 +38,45 @@ class StageWorkshop:
             "analyze": self._analyze,
         }
         return makers[work.stage](work)
+
+    def group_key(self, work: Work) -> object:
+        """Return what work must have in common to share a process, None for work that can't."""
+        if work.stage not in {"train", "tune"}:
+            return None
+        if work.stage == "tune":
+            config = self._ledger.experiments[work.config_name].config
+            return ("tune",) if config.train.learner == "fast" else None
+        try:
+            config = self._ledger.config_of(work)
+        except UserError:
+            # It is told when the work is begun.
+            return None
+        if config.train.learner != "fast":
+            return None
+        shared = ("net_arch", "batch_size", "train_freq", "gradient_steps", "precision")
+        return ("train", *(getattr(config.train, name) for name in shared))
+
+    def group_limit(self) -> int:
+        """Return how many may share a process: on a CPU, left to itself, each has its own.
+
+        Forks share all that is shared within a process, and a core has no more arithmetic to give
+        to several networks than to one.
+        """
+        options = self._options
+        if options.group_size is not None:
+            return options.group_size
+        # Elsewhere than on this machine nobody could read what becomes of members.
+        one_each = options.launcher != LOCAL or computes_on_cpu(options.device)
+        return 1 if one_each else LARGEST_GROUP
+
+    def group(self, jobs: list[Job], outcomes: Path) -> Job:
+        """Return the job that does several jobs of one stage in one process."""
+        (stage,) = {job.stage for job in jobs}
+        members = [word for job in jobs for word in ("--member", shlex.join(job.command[2:]))]
+        flags = ("--stage", stage, "--outcomes", str(outcomes), *members)
+        command = self._command("scripts/run_group.py", *flags)
+        name = ", ".join(job.name for job in jobs)
+        return Job(name=name, command=command, key=f"group {name}", stage=stage)
 
     def check(self, work: Work) -> str | None:
         """Return what is wrong when a stage ended well but its result is not what was asked for."""
@@ -65,7 +109,7 @@ class StageWorkshop:
         return Job(
             name=str(work),
             stage=work.stage,
-            command=self._command("tune_mm_sac.py", *self._config_flags(work)),
+            command=self._command(_GROUPED["tune"], *self._config_flags(work)),
             key=f"tune {self._ledger.tuning(work).path}",
             log=self._options.logs_dir / f"{experiment.name}_tune.log",
         )
@@ -76,7 +120,7 @@ class StageWorkshop:
         return Job(
             name=str(work),
             stage=work.stage,
-            command=self._command("train_mm_sac.py", *flags),
+            command=self._command(_GROUPED["train"], *flags),
             key=f"train {self._ledger.train_key(work)}",
             log=self._options.logs_dir / f"{experiment.name}_train.log",
         )

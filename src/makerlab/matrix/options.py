@@ -12,7 +12,10 @@ LARGEST_SEED = 2**31 - 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MatrixOptions:
-    """Which configs, seeds and stages, under which settings, and where results go."""
+    """Which configs, seeds and stages, under which settings, and where results go.
+
+    `group_size` is how many runs or studies may share a process; None leaves it to the device.
+    """
 
     targets: Path = Path("configs/tuning_targets.txt")
     jobs: int = 2
@@ -26,6 +29,7 @@ class MatrixOptions:
     stages: tuple[str, ...] = STAGES
     launcher: str = "local"
     debugger: bool = False
+    group_size: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
@@ -75,6 +79,17 @@ def parse_jobs(text: str) -> int:
     """Read a number of processes; raises UserError below 1."""
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise UserError(f"--jobs: found '{text}', expected a whole number of at least 1")
+    return int(text)
+
+
+def parse_group_size(text: str) -> int | None:
+    """Read how many members a group has at most, None for `auto`; raises UserError."""
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise UserError(
+            f"--group_size: found '{text}', expected 'auto' or a whole number of at least 1"
+        )
     return int(text)
 
 

@@ -76,16 +76,27 @@ class MatrixRecord:
         self._content["running"].append(entry)
         self._write()
 
+    def lost(self, running: Running) -> None:
+        """Note a job that ended without a result."""
+        self._forget(running.work)
+        self._write()
+
     def ended(self, work: Work, result: Result) -> None:
         """Note the end of a job."""
+        what = describe(work)
+        was_running = self._forget(work)
+        if result.state == FAILED:
+            self._content["failures"].append(what | {"lines": list(result.lines)})
+        if result.state == FAILED or was_running:
+            self._write()
+
+    def _forget(self, work: Work) -> bool:
+        """Take work off the list of what runs; returns whether it was on it."""
         what = describe(work)
         before = self._content["running"]
         after = [entry for entry in before if {key: entry[key] for key in what} != what]
         self._content["running"] = after
-        if result.state == FAILED:
-            self._content["failures"].append(what | {"lines": list(result.lines)})
-        if result.state == FAILED or len(after) < len(before):
-            self._write()
+        return len(after) < len(before)
 
     def progress(self, snapshot: Snapshot) -> None:
         """Note how far the matrix is."""

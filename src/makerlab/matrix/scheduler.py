@@ -1,12 +1,14 @@
 """Runs a graph of work on a limited number of places, and finishes all that can be finished."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from makerlab.errors import UserError
-from makerlab.launchers.base import Job, Launcher, Outcome, describe_status
+from makerlab.launchers.base import Job, Outcome, describe_status
+from makerlab.matrix.grouping import GroupLauncher
 from makerlab.matrix.plan import Node, Work
 
 DONE = "done"
@@ -45,12 +47,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Running:
-    """A job under way."""
+    """A job under way; jobs of one `place` share a process."""
 
     work: Work
     job: Job
     handle: str
     started: float
+    place: str = ""
 
 
 class Workshop(Protocol):
@@ -58,6 +61,14 @@ class Workshop(Protocol):
 
     def job(self, work: Work) -> Job | None:
         """Return the job of a piece of work, None when its result is there already."""
+        ...
+
+    def group_key(self, work: Work) -> object:
+        """Return what work must have in common to share a process, None for work that can't."""
+        ...
+
+    def group_limit(self) -> int:
+        """Return how many may share a process."""
         ...
 
     def check(self, work: Work) -> str | None:
@@ -78,6 +89,10 @@ class Observer(Protocol):
 
     def finished(self, work: Work, result: Result) -> None:
         """A piece of work ended, with or without a job."""
+        ...
+
+    def lost(self, running: Running) -> None:
+        """The process of several jobs died; this one will be done again by itself."""
         ...
 
     def tick(self, running: list[Running], results: dict[Work, Result]) -> None:
@@ -103,7 +118,7 @@ class Scheduler:
 
     graph: dict[Work, Node]
     workshop: Workshop
-    launcher: Launcher
+    launcher: GroupLauncher
     observer: Observer
     stop: Stop
     jobs: int
@@ -111,6 +126,7 @@ class Scheduler:
     sleep: Callable[[float], None] = time.sleep
     _results: dict[Work, Result] = field(default_factory=dict, init=False)
     _running: list[Running] = field(default_factory=list, init=False)
+    _alone: set[Work] = field(default_factory=set, init=False)
 
     def run(self) -> dict[Work, Result]:
         """Return how each piece of work ended, in the order of the graph.
@@ -147,20 +163,64 @@ class Scheduler:
         for node in sorted(self._open(), key=lambda node: PRIORITY[node.work.stage]):
             if any(self._failed(need) for need in node.needs):
                 self._end(node.work, Result(BLOCKED, lines=self._blockers(node)))
-            elif len(self._running) < self.jobs and self._is_ready(node):
-                self._start(node.work)
+            elif self._is_open(node.work) and self._free() and self._is_ready(node):
+                self._start(self._with_others(node.work))
 
-    def _start(self, work: Work) -> None:
+    def _start(self, works: list[Work]) -> None:
+        """Start work in one process."""
+        jobs: dict[Work, Job] = {}
+        for work in works:
+            job = self._job(work)
+            keys = {other.key for other in jobs.values()}
+            if job is not None and job.key not in keys | {r.job.key for r in self._running}:
+                jobs[work] = job
+        if not jobs:
+            return
+        try:
+            handles = self.launcher.submit_group(list(jobs.values()))
+        except OSError as error:
+            for work in jobs:
+                self._end(work, Result(FAILED, lines=(str(error),)))
+            return
+        for (work, job), handle in zip(jobs.items(), handles, strict=True):
+            running = Running(work, job, handle, self.clock(), self.launcher.place(handle))
+            self._running.append(running)
+            self.observer.started(running)
+
+    def _job(self, work: Work) -> Job | None:
+        """Return the job of work, None when it has ended here already."""
         try:
             job = self.workshop.job(work)
-            if job is None:
-                self._end(work, Result(PRESENT))
-            elif all(job.key != other.job.key for other in self._running):
-                running = Running(work, job, self.launcher.submit(job), self.clock())
-                self._running.append(running)
-                self.observer.started(running)
         except (UserError, OSError) as error:
             self._end(work, Result(FAILED, lines=(str(error),)))
+            return None
+        if job is None:
+            self._end(work, Result(PRESENT))
+        return job
+
+    def _with_others(self, work: Work) -> list[Work]:
+        """Return work with what is ready, of its kind, and shares a process with it.
+
+        Free places get equal shares. What a dead process has lost is done alone.
+        """
+        limit = self.workshop.group_limit()
+        key = None if limit == 1 or work in self._alone else self.workshop.group_key(work)
+        if key is None:
+            return [work]
+        like = [
+            node.work
+            for node in self._open()
+            if node.work.stage == work.stage
+            and node.work not in self._alone
+            and self._is_ready(node)
+            and self.workshop.group_key(node.work) == key
+        ]
+        share = math.ceil(len(like) / self._free())
+        return [work, *(other for other in like if other != work)][: min(limit, share)]
+
+    def _free(self) -> int:
+        """Return how many more processes may run."""
+        return self.jobs - len({running.place for running in self._running})
 
     def _reap(self) -> bool:
         """Take in jobs that have ended; returns whether any has."""
@@ -168,7 +228,11 @@ class Scheduler:
         for running, outcome in ended:
             self._running.remove(running)
             seconds = self.clock() - running.started
-            self._end(running.work, self._judge(running, outcome, seconds))
+            if outcome.lost and not self.stop.requested:
+                self._alone.add(running.work)
+                self.observer.lost(running)
+            else:
+                self._end(running.work, self._judge(running, outcome, seconds))
         return bool(ended)
 
     def _judge(self, running: Running, outcome: Outcome, seconds: float) -> Result:
@@ -183,8 +247,10 @@ class Scheduler:
         return Result(FAILED, seconds, lines)
 
     def _open(self) -> list[Node]:
-        busy = {running.work for running in self._running}
-        return [n for w, n in self.graph.items() if w not in self._results and w not in busy]
+        return [node for work, node in self.graph.items() if self._is_open(work)]
+
+    def _is_open(self, work: Work) -> bool:
+        return work not in self._results and all(work != each.work for each in self._running)
 
     def _is_ready(self, node: Node) -> bool:
         return all(need in self._results and self._results[need].good for need in node.needs)

@@ -51,6 +51,11 @@ class Watcher:
         elif result.state == INTERRUPTED and result.seconds:
             self.say(f"{work}: stopped after {duration(result.seconds)}")
 
+    def lost(self, running: Running) -> None:
+        """Note a job whose process died with others in it."""
+        self.record.lost(running)
+        self.say(f"{running.work}: its process died with others in it; to be done again by itself")
+
     def tick(self, running: list[Running], results: dict[Work, Result]) -> None:
         """Show progress now and then."""
         now = time.monotonic()

@@ -26,8 +26,8 @@ _SHARED_CODE = (
 )
 
 _STAGE_CODE = {
-    "tune": ("tuning", "stages/tune.py", "stages/checkpoints.py"),
-    "train": ("stages/train.py", "stages/checkpoints.py"),
+    "tune": ("tuning", "stages/tune.py", "stages/trials.py", "stages/checkpoints.py"),
+    "train": ("stages/train.py", "stages/run_course.py", "stages/checkpoints.py"),
     "evaluate": ("stages/evaluate.py",),
 }
 

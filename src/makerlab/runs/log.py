@@ -16,16 +16,18 @@ from makerlab.runs.terminal import terminal_bar
 
 
 @contextlib.contextmanager
-def stage_log(path: Path, *, prefix: str = "") -> Iterator[Report]:
+def stage_log(path: Path, *, prefix: str = "", shared: bool = False) -> Iterator[Report]:
     """Open a log for appending and yield the function that writes a line to it.
 
     Each line is one write, so several processes may share a file. Failures are logged before
-    they are passed on, crashes of native code included.
+    they are passed on, crashes of native code included. Where the process is `shared` with other
+    logs, crashes of native code and the terminal's bar are not this one's.
     """
     check_writable(path.parent)
     # Unbuffered: what a full disk refused is not tried again, and refused again, at the close.
     with path.open("ab", buffering=0) as file:
-        faulthandler.enable(file)
+        if not shared:
+            faulthandler.enable(file)
 
         def report(line: str) -> None:
             now = datetime.datetime.now(datetime.UTC)
@@ -36,7 +38,7 @@ def stage_log(path: Path, *, prefix: str = "") -> Iterator[Report]:
             sys.stdout.flush()
 
         try:
-            with terminal_bar(sys.stdout):
+            with contextlib.nullcontext() if shared else terminal_bar(sys.stdout):
                 yield report
         except (UserError, Interrupted) as error:
             with contextlib.suppress(OSError):
@@ -47,4 +49,5 @@ def stage_log(path: Path, *, prefix: str = "") -> Iterator[Report]:
                 file.write(traceback.format_exc().encode())
             raise
         finally:
-            faulthandler.disable()
+            if not shared:
+                faulthandler.disable()

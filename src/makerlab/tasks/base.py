@@ -10,6 +10,7 @@ from makerlab.config import EvaluateSettings, TrainSettings
 from makerlab.data.candles import DataSource
 from makerlab.data.split import SegmentName
 from makerlab.evaluation.periods import SegmentProfits
+from makerlab.learning.learner import Seats
 from makerlab.learning.training import Training
 from makerlab.policies import Policy
 from makerlab.statistics.bootstrap import Estimate
@@ -52,8 +53,10 @@ class Workbench(Protocol):
     observation_size: int
     action_size: int
 
-    def training(self, settings: TrainSettings, *, device: str) -> Training:
-        """Return a new training on the training segment."""
+    def training(
+        self, settings: TrainSettings, *, device: str, seats: Seats | None = None
+    ) -> Training:
+        """Return a new training on the training segment, in a seat of a group if there is one."""
         ...
 
     def score(self, policy: Policy, *, fresh: bool = False) -> float | None:

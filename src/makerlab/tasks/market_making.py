@@ -19,6 +19,7 @@ from makerlab.evaluation.metrics import (
 from makerlab.evaluation.objective import OBJECTIVE, objective_estimates, objective_value
 from makerlab.evaluation.periods import bar_gains, segment_profits
 from makerlab.evaluation.rollout import Trajectories, evaluation_starts, rollout
+from makerlab.learning.learner import Seats
 from makerlab.learning.training import Training
 from makerlab.market.markets import load_markets
 from makerlab.policies import Policy, baseline_policies
@@ -85,9 +86,11 @@ class MarketMakingWorkbench:
         shifted: npt.NDArray[np.int64] = np.unique(allowed[places])
         return shifted
 
-    def training(self, settings: TrainSettings, *, device: str) -> Training:
-        """Return a new training on the training segment."""
-        return Training(self._markets.train, settings, device=device)
+    def training(
+        self, settings: TrainSettings, *, device: str, seats: Seats | None = None
+    ) -> Training:
+        """Return a new training on the training segment, in a seat of a group if there is one."""
+        return Training(self._markets.train, settings, device=device, seats=seats)
 
     def score(self, policy: Policy, *, fresh: bool = False) -> float | None:
         """Return the tuning metric on fixed, side by side episodes of the validation segment."""

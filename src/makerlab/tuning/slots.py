@@ -45,6 +45,8 @@ _GATE_SECONDS = 60.0
 
 Suggest = Callable[[Trial], dict[str, Any]]
 _claims = itertools.count()
+# Studies that this process is about to finish.
+_finishing: set[tuple[str, str]] = set()
 
 
 def open_slots(
@@ -219,9 +221,20 @@ class Slots:
 
     @contextlib.contextmanager
     def finishing(self) -> Iterator[bool]:
-        """Let one process at a time finish the study; False while others are still at work."""
+        """Let one at a time finish the study; False while others are still at work.
+
+        Nobody waits for another in this process, which can't go on meanwhile.
+        """
+        place = (self.storage_name, self.name)
+        if place in _finishing:
+            yield False
+            return
         with self._ending.passing(seconds=None):
-            yield self.counts()["finished"] >= self._trials
+            _finishing.add(place)
+            try:
+                yield self.counts()["finished"] >= self._trials
+            finally:
+                _finishing.remove(place)
 
     def _live(self) -> dict[int, FrozenTrial]:
         """Return the trial that stands for each slot that is taken or used up."""
