@@ -48,5 +48,6 @@ def words_after_scripts(text: str) -> Iterator[tuple[str, list[str]]]:
     """Yield (script, flags) of every call of one of the project's scripts in a text."""
     joined = text.replace("\\\n", " ")
     for match in re.finditer(r"(?<![\w/])((?:scripts/)?\w+\.py)((?: +[^\n;|&<>`]+)?)", joined):
-        flags = re.findall(r"(?<!\S)--[A-Za-z][\w-]*", match[2])
+        # What is in quotes are words of somebody else.
+        flags = re.findall(r"(?<!\S)--[A-Za-z][\w-]*", re.sub(r"\"[^\"]*\"", "", match[2]))
         yield match[1], flags
