@@ -15,7 +15,7 @@ import numpy as np
 from tests.bad_input.lab import run_command
 from tests.commands import TINY_CONFIG
 
-from makerlab import commands
+from makerlab import stage_commands
 from makerlab.audit.checks import audit_run
 from makerlab.audit.findings import FAILED, Finding
 from makerlab.market import kernel
@@ -43,7 +43,9 @@ def make_run(
     """Take a run through the stages as a user would; returns its directory, from the folder."""
     (folder / "tiny.yaml").write_text(config)
     arguments = ("--config", "tiny.yaml", "--seed", str(SEED), *flags)
-    with mock.patch.object(commands, "_now", lambda: datetime.datetime(2026, 1, 1, 0, 0, second)):
+    with mock.patch.object(
+        stage_commands, "_now", lambda: datetime.datetime(2026, 1, 1, 0, 0, second)
+    ):
         if tuned:
             _well(folder, "tune", "--config", "tiny.yaml")
         with mock.patch("sys.argv", ["train_mm_sac.py", *arguments]):

@@ -17,7 +17,7 @@ from unittest import mock
 
 from tests.commands import REPOSITORY, write_tiny_config
 
-from makerlab import commands
+from makerlab import commands, stage_commands
 from makerlab.cli import exit_code_of
 from makerlab.config import SyntheticSettings
 from makerlab.data.candles import write_candles
@@ -64,7 +64,7 @@ def make_template(folder: Path) -> None:
     """Fill a folder with a tiny config, its candles, and a run through all stages but the last."""
     write_tiny_config(folder)
     write_candles(folder / CANDLES, generate_candles(SyntheticSettings(days=2)))
-    clock = mock.patch.object(commands, "_now", lambda: datetime.datetime(2026, 1, 1))
+    clock = mock.patch.object(stage_commands, "_now", lambda: datetime.datetime(2026, 1, 1))
     with clock:
         for name, arguments in (
             ("tune", ("--config", "tiny.yaml", "--n_trials", "1")),
@@ -154,7 +154,9 @@ def _command(name: str) -> Callable[[list[str]], int]:
         return lambda arguments: matrix_command(arguments, root=REPOSITORY)
     if name == "status":
         return status_command
-    found: Callable[[list[str]], int] = getattr(commands, f"{name}_command")
+    found: Callable[[list[str]], int] = getattr(
+        stage_commands if name in {"tune", "train"} else commands, f"{name}_command"
+    )
     return found
 
 
