@@ -88,8 +88,9 @@ lint: $(DEV) ## style
 type: $(DEV) ## types
 	@$(VENV_PYTHON) -m mypy
 
-bench: $(DEV) ## benchmarks
+bench: $(DEV) ## benchmarks, and one table of their ratios
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done
+	@echo "== ratios, of processor time"; $(VENV_PYTHON) benchmarks/print_table.py
 
 docs: $(DEV) ## the documentation as a site, build/site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --quiet

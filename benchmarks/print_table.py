@@ -1,0 +1,79 @@
+"""One table of ratios from benchmarks/results/*.json: what was measured, against what."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+Row = tuple[str, str, str]
+
+
+def main() -> None:
+    """Print the table; a benchmark that has left no result has no row."""
+    rows = [row for name, rows_of in READERS.items() for row in _rows(name, rows_of)]
+    table = [("measured", "result", "processor"), *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(3)]
+    for row in table:
+        print(
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        )
+
+
+def _rows(name: str, rows_of: Any) -> Iterator[Row]:
+    path = RESULTS / f"{name}.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        for what, result in rows_of(found):
+            yield what, result, found["machine"]["processor"]
+
+
+def _learner(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for net, kinds in found["networks"].items():
+        for kind, times in kinds.items():
+            if kind not in {"sb3", "limit"}:
+                what = f"training {net}, {kind}, against stock SB3 SAC"
+                yield what, f"x{times['ratio']['processor']:.2f}"
+
+
+def _matrix(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    ratio = found["processor"]["ratio"]
+    yield f"whole matrix, {found['steps']:,} steps, fast against sb3", f"x{ratio:.2f}"
+
+
+def _start(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for stage in ("train", "evaluate"):
+        yield f"a short {stage} job, fork against process", f"x{found[stage]['ratio']:.2f}"
+
+
+def _kernel(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for episodes, speeds in found["steps_per_second"].items():
+        what = f"simulated kernel, {int(episodes):,} episodes, against plain numpy"
+        yield what, f"x{speeds['ratio']['processor']:.2f}"
+
+
+def _environment(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    single = found["single"]
+    speed = single["environment_steps_per_second"]
+    yield (
+        "single environment against a plain loop",
+        f"x{single['ratio']:.2f} ({speed:,.0f} steps/s)",
+    )
+    yield "environments in a batch", f"{found['batch']['steps_per_second']:,.0f} steps/s"
+
+
+def _evaluation(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "evaluation of 7 policies, 3 segments", f"{found['seconds']['processor']} s"
+
+
+READERS = {
+    "learner": _learner,
+    "matrix": _matrix,
+    "start": _start,
+    "kernel": _kernel,
+    "environment": _environment,
+    "evaluation": _evaluation,
+}
+
+if __name__ == "__main__":
+    main()
