@@ -41,11 +41,6 @@ def _matrix(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"whole matrix, {found['steps']:,} steps, fast against sb3", f"x{ratio:.2f}"
 
 
-def _start(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for stage in ("train", "evaluate"):
-        yield f"a short {stage} job, fork against process", f"x{found[stage]['ratio']:.2f}"
-
-
 def _kernel(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for episodes, speeds in found["steps_per_second"].items():
         what = f"simulated kernel, {int(episodes):,} episodes, against plain numpy"
@@ -69,7 +64,6 @@ def _evaluation(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 READERS = {
     "learner": _learner,
     "matrix": _matrix,
-    "start": _start,
     "kernel": _kernel,
     "environment": _environment,
     "evaluation": _evaluation,
