@@ -14,6 +14,11 @@ _CLOCK_KEYS = ("started", "ended", "owner", "command", "git", "created")
 
 def artefacts(runs_dir: Path) -> dict[str, Any]:
     """Return every final artefact by its name without clock time, in comparable form."""
+    return final_files(runs_dir) | {"trials": _trials(runs_dir)}
+
+
+def final_files(runs_dir: Path) -> dict[str, Any]:
+    """Return every final file by its name without clock time, in comparable form."""
     found: dict[str, Any] = {}
     for path in sorted(runs_dir.rglob("*")):
         name = _STAMP.sub("", str(path.relative_to(runs_dir)))
@@ -21,7 +26,6 @@ def artefacts(runs_dir: Path) -> dict[str, Any]:
         if content is not None:
             assert name not in found, f"{name} is there twice"
             found[name] = content
-    found["trials"] = _trials(runs_dir)
     return found
 
 

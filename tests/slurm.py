@@ -22,6 +22,7 @@ class Slurm:
     """A running Slurm."""
 
     conf: Path
+    port: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -51,6 +52,23 @@ class Slurm:
             timeout=60,
         ).stdout
 
+    def start(self) -> None:
+        """Start those of its daemons that do not run."""
+        self._script("start")
+
+    def stop(self) -> None:
+        """Stop them all."""
+        self._script("stop")
+
+    def _script(self, verb: str) -> None:
+        subprocess.run(
+            [SCRIPT, verb],
+            env=_environment(self.conf.parent, self.port),
+            capture_output=True,
+            check=True,
+            timeout=120,
+        )
+
 
 def start_slurm(home: Path) -> Iterator[Slurm]:
     """Start a Slurm in a folder and stop it at the end; skips where it is not installed."""
@@ -59,18 +77,29 @@ def start_slurm(home: Path) -> Iterator[Slurm]:
     if missing or os.geteuid() != 0:
         why = f"no {missing[0]} (apt-get install slurm-wlm munge)" if missing else "not root"
         pytest.skip(f"no Slurm can be started here: {why}")
-    environment = {
-        **os.environ,
-        "MAKERLAB_SLURM_HOME": str(home),
-        "MAKERLAB_SLURM_PORT": str(_free_port()),
-    }
+    port = _free_port()
     started = subprocess.run(
-        [SCRIPT], env=environment, capture_output=True, text=True, check=False, timeout=120
+        [SCRIPT],
+        env=_environment(home, port),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     if started.returncode:
         pytest.skip(f"Slurm does not start here: {started.stderr.strip()}")
-    yield Slurm(Path(started.stdout.strip()))
-    subprocess.run([SCRIPT, "stop"], env=environment, check=True, timeout=120)
+    slurm = Slurm(Path(started.stdout.strip()), port)
+    yield slurm
+    slurm.stop()
+
+
+def _environment(home: Path, port: int) -> dict[str, str]:
+    return {
+        **os.environ,
+        "MAKERLAB_SLURM_HOME": str(home),
+        "MAKERLAB_SLURM_CPUS": "8",
+        "MAKERLAB_SLURM_PORT": str(port),
+    }
 
 
 def _free_port() -> int:

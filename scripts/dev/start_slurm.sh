@@ -20,7 +20,7 @@ alive() { # the process of a pid file, if it is still the program it should be
 
 write_configuration() {
     local cpus memory
-    cpus=$(nproc)
+    cpus=${MAKERLAB_SLURM_CPUS:-$(nproc)}
     memory=$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
     cat >"$conf" <<END
 ClusterName=makerlab
@@ -44,7 +44,10 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
+# A small cluster can afford to look for work all the time.
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
+# So that it may have more CPUs than the machine, for tests of many small jobs.
+SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=10
 NodeName=localhost NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory State=UNKNOWN

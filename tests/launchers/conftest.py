@@ -1,10 +1,12 @@
 """Every launcher, and jobs of a few lines for it."""
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.slurm import Slurm, start_slurm
@@ -13,9 +15,12 @@ from makerlab.launchers.base import Job, Launcher, Outcome
 from makerlab.launchers.debug import DebugLauncher
 from makerlab.launchers.forking import ForkingLauncher, can_fork
 from makerlab.launchers.local import LocalLauncher
+from makerlab.launchers.on_ray import RayLauncher
+from makerlab.launchers.settings import RaySettings
 
 needs_forks = pytest.mark.skipif(not can_fork(), reason="jobs are forked on Linux only")
-IN_PROCESSES = ["processes", pytest.param("forks", marks=needs_forks), "slurm"]
+OWN_PROCESSES = ["processes", pytest.param("forks", marks=needs_forks), "slurm"]
+IN_PROCESSES = [*OWN_PROCESSES, "ray"]
 ALL = [*IN_PROCESSES, "debug"]
 
 Python = Callable[..., Job]
@@ -25,6 +30,25 @@ Python = Callable[..., Job]
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     """A Slurm of one node; skips, saying so, where there is none."""
     yield from start_slurm(tmp_path_factory.mktemp("slurm"))
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """A Ray cluster of two raylets on this machine, which this process has joined."""
+    pytest.importorskip("ray", reason="ray is not installed (extra `ray`)")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80 << 20},
+    )
+    cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
 
 
 @pytest.fixture
@@ -47,6 +71,9 @@ def _make(
         return ForkingLauncher(error_log=errors, warm_up=None)
     if request.param == "debug":
         return DebugLauncher(error_log=errors)
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+        return RayLauncher(RaySettings(cpus=0.5), error_log=errors)
     slurm: Slurm = request.getfixturevalue("slurm")
     return slurm.launcher(folder, errors, monkeypatch)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.launchers.conftest import ALL, IN_PROCESSES, Python, wait, wait_for
+from tests.launchers.conftest import ALL, IN_PROCESSES, OWN_PROCESSES, Python, wait, wait_for
 
 from makerlab.launchers.base import THREAD_VARIABLES, Job, Launcher, Outcome, describe_status
 
@@ -71,7 +71,7 @@ def test_cancel_asks_first(launcher: Launcher, python: Python, tmp_path: Path) -
     assert wait(launcher, handle).status == 143
 
 
-@pytest.mark.parametrize("launcher", IN_PROCESSES, indirect=True)
+@pytest.mark.parametrize("launcher", OWN_PROCESSES, indirect=True)
 def test_kill_takes_what_the_job_started_with_it(
     launcher: Launcher, python: Python, tmp_path: Path
 ) -> None:

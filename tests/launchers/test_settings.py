@@ -38,7 +38,7 @@ def test_a_debugger_needs_the_process_of_the_matrix(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("kind: slrm\n", "kind is 'slrm'; did you mean 'slurm'?"),
-        ("partition: gpu\n", "kind is missing; expected one of: debug, local, slurm"),
+        ("partition: gpu\n", "kind is missing; expected one of: debug, local, ray, slurm"),
         ("kind: slurm\npartitions: gpu\n", "unknown key 'partitions' of a slurm launcher; did you"),
         ("kind: local\njobs: 4\n", "unknown key 'jobs' of a local launcher"),
         ("kind: slurm\ngpus: -1\n", "'gpus': found -1; expected a number of at least 0"),
@@ -48,6 +48,7 @@ def test_a_debugger_needs_the_process_of_the_matrix(tmp_path: Path) -> None:
         ("kind: slurm\nsetup: [1]\n", "'setup.0': found 1; expected text"),
         ("kind: slurm\nsetup: source a\n", "expected a list"),
         ('kind: slurm\npartition: "a b"\n', "'partition': found 'a b'"),
+        ("kind: ray\ngpus: all\n", "'gpus': found 'all'"),
         ("# nothing\n", "the file is empty, expected a kind and settings"),
     ],
 )

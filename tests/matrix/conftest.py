@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.commands import environment
+from tests.commands import REPOSITORY, environment
 from tests.matrix import fake_stages
 
 
@@ -17,6 +17,7 @@ class Lab:
 
     path: Path
     script: Path
+    variables: dict[str, str] = field(default_factory=dict)
 
     def config(self, name: str, **settings: Any) -> Path:
         """Write configs/<name>.yaml."""
@@ -37,17 +38,42 @@ class Lab:
         return subprocess.Popen(
             self.command(*flags),
             cwd=self.path,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment() | variables,
+            env=environment() | self.variables | variables,
         )
 
-    def run(self, *flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a matrix to its end."""
+    def run(
+        self, *flags: str, typed: str | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a matrix to its end; `typed` is what somebody types meanwhile."""
         process = self.start(*flags, **variables)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(typed, timeout=120)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def dry_run(self, *flags: str) -> str:
+        """Return what a matrix would start, without the paths of this machine."""
+        shown = self.run("--dry_run", *flags)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        places = {str(self.script.parents[1]): "ROOT", str(self.path): "LAB"}
+        text = shown.stdout.replace(sys.executable, "PYTHON")
+        for place, name in places.items():
+            text = text.replace(place, name)
+        return text
+
+    def status(self, *flags: str) -> str:
+        """Return how the matrix stands."""
+        return subprocess.run(
+            [sys.executable, str(REPOSITORY / "scripts" / "show_status.py"), *flags],
+            cwd=self.path,
+            env=environment() | self.variables,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
 
     def runs(self) -> list[Path]:
         """Return the run directories."""

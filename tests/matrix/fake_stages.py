@@ -190,6 +190,8 @@ def _misbehave(config: Config, stage: str) -> None:
         os.kill(os.getpid(), 9)
     if wish == f"{stage} sleeps":
         _sleep(30.0)
+    if wish == f"{stage} sleeps a little":
+        _sleep(8.0)
 
 
 def _sleep(seconds: float) -> None:

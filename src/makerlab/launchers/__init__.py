@@ -1,1 +1,1 @@
-"""Where commands run: this process, this machine or Slurm, behind one interface."""
+"""Where commands run: this process, this machine, Slurm or Ray, behind one interface."""

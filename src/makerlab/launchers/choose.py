@@ -8,6 +8,7 @@ from makerlab.launchers.settings import (
     DebugSettings,
     LauncherSettings,
     LocalSettings,
+    RaySettings,
 )
 
 
@@ -22,16 +23,15 @@ class Place:
 
     runs_dir: Path
     error_log: Path
-    jobs: int
     warm_up: Path | None = None
     keep_open: tuple[int, ...] = ()
     debugger: bool = False
 
 
-def places(settings: LauncherSettings, place: Place) -> int:
-    """Return how many jobs may be submitted at once."""
+def places(settings: LauncherSettings, jobs: int) -> int:
+    """Return how many jobs may be submitted at once; `jobs` counts for this machine alone."""
     if isinstance(settings, LocalSettings):
-        return place.jobs
+        return jobs
     return 1 if isinstance(settings, DebugSettings) else settings.maximum_jobs
 
 
@@ -46,6 +46,10 @@ def make_launcher(settings: LauncherSettings, place: Place) -> Launcher:
         from makerlab.launchers.debug import DebugLauncher
 
         return DebugLauncher(error_log=place.error_log, debugger=place.debugger)
+    if isinstance(settings, RaySettings):
+        from makerlab.launchers.on_ray import RayLauncher
+
+        return RayLauncher(settings, error_log=place.error_log)
     from makerlab.launchers.slurm import SlurmLauncher
 
     return SlurmLauncher(settings, runs_dir=place.runs_dir, error_log=place.error_log)

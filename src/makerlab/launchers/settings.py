@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from makerlab.config.base import (
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -73,12 +74,31 @@ class SlurmSettings(Settings):
         return self
 
 
-LauncherSettings = LocalSettings | DebugSettings | SlurmSettings
+class RaySettings(Settings):
+    """Tasks on a Ray cluster; every node sees the same folders."""
+
+    kind: Literal["ray"] = Field("ray", description="Tasks on a Ray cluster.")
+    address: Word | None = Field(
+        None, description="Address of the cluster, such as 10.0.0.1:6379; one found here if none."
+    )
+    cpus: PositiveFloat = Field(1.0, description="CPU slots of a job; a stage computes on one.")
+    gpus: NonNegativeFloat = Field(
+        0.0, description="GPU slots of a job; 0.25 lets four share one GPU."
+    )
+    memory_gb: PositiveFloat | None = Field(None, description="Memory of a job in GB to reserve.")
+    retries: NonNegativeInt = Field(
+        10, description="Times that a job is begun anew after its worker or node died."
+    )
+    maximum_jobs: PositiveInt = Field(100, description="Tasks waiting or running at once.")
+
+
+LauncherSettings = LocalSettings | DebugSettings | SlurmSettings | RaySettings
 
 KINDS: dict[str, type[LauncherSettings]] = {
     "local": LocalSettings,
     "debug": DebugSettings,
     "slurm": SlurmSettings,
+    "ray": RaySettings,
 }
 
 

@@ -46,6 +46,11 @@ class Entry:
         """Whether it has left the queue for good."""
         return self.state in _ENDED
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has yet to begin, for the first time or again."""
+        return self.state == PENDING
+
     def sentence(self) -> str:
         """Return how it stands as a person reads it."""
         where = f" on {self.node}" if self.node else ""

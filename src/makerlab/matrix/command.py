@@ -48,12 +48,22 @@ def matrix_command(arguments: list[str] | None = None, *, root: Path) -> int:
         "--launcher",
         default=DEFAULTS.launcher,
         metavar="NAME",
-        help="Where jobs run: local (default), debug, slurm, or another file in configs/launchers.",
+        help="Where jobs run: local (default), debug, slurm, ray, or another file in "
+        "configs/launchers.",
     )
     parser.add_argument(
         "--debugger", action="store_true", help="Stop where a stage fails (--launcher debug)."
     )
-    options = MatrixOptions(**vars(parser.parse_args(arguments)))
+    parser.add_argument(
+        "--dry_run", action="store_true", help="Show commands and batch scripts, start nothing."
+    )
+    given = vars(parser.parse_args(arguments))
+    dry_run = given.pop("dry_run")
+    options = MatrixOptions(**given)
+    if dry_run:
+        from makerlab.matrix.dry_run import show_matrix
+
+        return show_matrix(options, root=root, output=sys.stdout)
     from makerlab.matrix.drive import run_matrix
 
     return run_matrix(options, root=root, output=sys.stdout)

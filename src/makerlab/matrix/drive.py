@@ -66,7 +66,7 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
         with matrix_lock(options.runs_dir, say) as lock:
             ledger = Ledger(options, experiments)
             place = _place(options, root, lock)
-            jobs = places(settings, place)
+            jobs = places(settings, options.jobs)
             with contextlib.closing(make_launcher(settings, place)) as launcher:
                 return _Drive(options, ledger, root, launcher, jobs, display, say).drive()
 
@@ -77,7 +77,6 @@ def _place(options: MatrixOptions, root: Path, lock: int) -> Place:
     return Place(
         runs_dir=options.runs_dir,
         error_log=options.logs_dir / "matrix_stderr.log",
-        jobs=options.jobs,
         warm_up=warm_up if computes_on_cpu(options.device) else None,
         keep_open=(lock,),
         debugger=options.debugger,

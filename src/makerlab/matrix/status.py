@@ -8,6 +8,7 @@ from typing import Any
 
 from makerlab.config.load import ENVIRONMENT_PREFIX
 from makerlab.errors import UserError
+from makerlab.launchers.queue_view import queue_view
 from makerlab.matrix import analysis
 from makerlab.matrix.ledger import INTERRUPTED, Ledger
 from makerlab.matrix.options import MatrixOptions
@@ -26,12 +27,14 @@ from makerlab.runs.manifest import COMPLETE, FAILED
 from makerlab.runs.owner import is_alive
 from makerlab.runs.progress import read_status
 
-DONE, PENDING, INVALID = "done", "pending", "invalid"
+DONE, QUEUED, PENDING, INVALID = "done", "queued", "pending", "invalid"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One piece of work: done, running, failed, interrupted, pending, or invalid by its config.
+    """One piece of work: done, running, queued, failed, interrupted, pending or invalid.
+
+    What is queued waits for its turn on a cluster; what is invalid has a bad config.
 
     `before` are the lines that led to the message of a failure: its log, the end of a traceback.
     """
@@ -86,6 +89,7 @@ class _Reader:
         if state == RUNNING and not is_alive(self._record["owner"]):
             state = INTERRUPTED
         self._driver = state
+        self._queue = queue_view(options.launcher, options.runs_dir)
 
     def status(self) -> MatrixStatus:
         """Return the status of all work."""
@@ -126,9 +130,12 @@ class _Reader:
         state, message = self._state_on_disk(work)
         if self._listed(work, "running") is not None and self._driver == RUNNING:
             state = RUNNING
+        queued = self._queue.get(str(work))
+        if queued is not None:
+            state, message = (QUEUED, queued.sentence()) if queued.waits else (RUNNING, None)
         failure = self._listed(work, "failures")
         before: list[str] = []
-        if failure is not None and state != RUNNING:
+        if failure is not None and state not in {RUNNING, QUEUED}:
             state = FAILED
             *before, message = failure["lines"]
         shown = state in {RUNNING, FAILED, INTERRUPTED}

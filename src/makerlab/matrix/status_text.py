@@ -11,7 +11,7 @@ from makerlab.matrix.ledger import INTERRUPTED
 from makerlab.matrix.options import STAGES
 from makerlab.matrix.plan import ANALYZE, Work
 from makerlab.matrix.record import RUNNING
-from makerlab.matrix.status import DONE, INVALID, PENDING, MatrixStatus, Row
+from makerlab.matrix.status import DONE, INVALID, PENDING, QUEUED, MatrixStatus, Row
 from makerlab.runs.manifest import FAILED
 from makerlab.runs.progress import duration
 
@@ -19,7 +19,7 @@ WIDTH = 80
 NAME_WIDTH = 30
 CELL_WIDTH = 13
 CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
-STATES = (DONE, RUNNING, FAILED, INTERRUPTED, PENDING, INVALID)
+STATES = (DONE, RUNNING, QUEUED, FAILED, INTERRUPTED, PENDING, INVALID)
 
 
 def to_text(status: MatrixStatus) -> str:
@@ -140,6 +140,9 @@ def _details(status: MatrixStatus) -> list[str]:
     for row in status.rows:
         if row.state == RUNNING:
             lines += _paragraph(f"{row.work}: {_progress(row)}")
+    for row in status.rows:
+        if row.state == QUEUED:
+            lines += _paragraph(f"{row.work}: queued, {row.message}")
     for row in status.rows:
         if row.state == INTERRUPTED:
             lines += _paragraph(f"{row.work}: interrupted{_where(row)}; make matrix continues it")

@@ -1,0 +1,63 @@
+"""What a matrix would start: exact commands and batch scripts, nothing started, nothing written."""
+
+from pathlib import Path
+from typing import TextIO
+
+from makerlab.launchers.base import Job
+from makerlab.launchers.choose import places
+from makerlab.launchers.preview import preview
+from makerlab.launchers.settings import load_launcher
+from makerlab.matrix.jobs import StageWorkshop
+from makerlab.matrix.ledger import Ledger
+from makerlab.matrix.options import STAGES, MatrixOptions
+from makerlab.matrix.plan import (
+    ANALYZE,
+    Work,
+    build_graph,
+    folds_of,
+    load_experiments,
+)
+
+
+def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
+    """Write what `run_matrix` would start for the same options; raises UserError as it does."""
+    settings = load_launcher(options.launcher, debugger=options.debugger)
+    experiments = load_experiments(options)
+    ledger = Ledger(options, experiments)
+    graph = build_graph(
+        [each.name for each in experiments],
+        options.seeds,
+        options.stages,
+        folds=folds_of(experiments),
+    )
+    open_work = [work for work in graph if not ledger.is_done(work)]
+    workshop = StageWorkshop(ledger, root)
+    limit = places(settings, options.jobs)
+    output.write(f"# {len(graph) - len(open_work)} of {len(graph)} are done\n")
+    for stage in [stage for stage in STAGES if stage in options.stages]:
+        works = [work for work in open_work if work.stage == stage]
+        jobs, unknown = _jobs(workshop, ledger, works)
+        if jobs:
+            output.write(f"\n# {stage}\n")
+            for line in preview(settings, jobs, runs_dir=options.runs_dir, places=limit):
+                output.write(f"{line}\n")
+        for work in unknown:
+            output.write(f"# {work}: its command names the run, which is to be trained first\n")
+    if "analyze" in options.stages:
+        job = workshop.job(ANALYZE)
+        assert job is not None
+        output.write("\n# analyze\n")
+        for line in preview(load_launcher("local"), [job], runs_dir=options.runs_dir, places=1):
+            output.write(f"{line}\n")
+    return 0
+
+
+def _jobs(
+    workshop: StageWorkshop, ledger: Ledger, works: list[Work]
+) -> tuple[list[Job], list[Work]]:
+    """Return the jobs of one stage, and the work whose command is not known yet."""
+    unknown = [
+        work for work in works if work.stage == "evaluate" and ledger.complete_run(work) is None
+    ]
+    jobs = [workshop.job(work) for work in works if work not in unknown]
+    return [job for job in jobs if job is not None], unknown

@@ -1,0 +1,157 @@
+"""The same matrix everywhere: skip-if-done, isolation, exit code and files, whoever runs it."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.artefacts import final_files
+from tests.matrix.conftest import Lab
+from tests.matrix.test_drive import record, states, wait_until
+from tests.slurm import Slurm, start_slurm
+
+SETTINGS = "kind: slurm\nmemory_gb: 0.5\npoll_seconds: 0.2\nmaximum_jobs: 8\n"
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """A Slurm of one node; skips, saying so, where there is none."""
+    yield from start_slurm(tmp_path_factory.mktemp("slurm"))
+
+
+@pytest.fixture
+def cluster_lab(lab: Lab, slurm: Slurm) -> Lab:
+    """A lab whose matrices find that Slurm."""
+    folder = lab.path / "configs" / "launchers"
+    folder.mkdir(parents=True)
+    (folder / "slurm.yaml").write_text(SETTINGS)
+    lab.variables |= slurm.environment
+    return lab
+
+
+def test_debug_and_slurm_leave_what_local_leaves(cluster_lab: Lab) -> None:
+    lab = cluster_lab
+    lab.config("first", run__notes="train fails", run__short_name="first")
+    lab.config("second", env__fee_rate=0.0002)
+    lab.targets("first", "second")
+    seen = {}
+    for name in ("local", "debug", "slurm"):
+        result = lab.run("--launcher", name, "--runs_dir", name)
+        assert result.returncode == 1
+        assert "first seed 0 train: FAILED, exit status 2: error: the data end" in result.stdout
+        assert "4 of 11 could not be done, 2 of them for want of another:" in result.stdout
+        seen[name] = final_files(lab.path / name)
+        again = lab.run("--launcher", name, "--runs_dir", name)
+        assert "first seed 0 train: FAILED" in again.stdout
+        assert "second" not in again.stdout.replace(f"{name}/SAC/second", "")
+    assert seen["local"]
+    assert seen["debug"] == seen["local"]
+    assert seen["slurm"] == seen["local"]
+
+
+def test_jobs_of_a_killed_matrix_are_adopted_and_not_doubled(cluster_lab: Lab) -> None:
+    lab = cluster_lab
+    lab.config("first", run__notes="train sleeps a little", run__short_name="first")
+    lab.targets("first")
+    process = lab.start("--launcher", "slurm")
+    wait_until(lambda: states(lab) == ["running", "running"])
+    process.kill()
+    process.communicate()
+    result = lab.run("--launcher", "slurm")
+    assert result.returncode == 0
+    assert states(lab) == ["complete", "complete"]
+
+
+def test_what_was_cancelled_is_done_by_the_next_matrix(cluster_lab: Lab, slurm: Slurm) -> None:
+    lab = cluster_lab
+    lab.config("first", run__notes="train sleeps", run__short_name="first")
+    lab.targets("first")
+    process = lab.start("--launcher", "slurm")
+    wait_until(lambda: states(lab) == ["running", "running"])
+    slurm.run("scancel", "--me")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "CANCELLED" in out
+    assert "4 of 5 could not be done" in out
+    lab.config("first", run__short_name="first")
+    assert lab.run("--launcher", "slurm").returncode == 0
+
+
+def test_ctrl_c_takes_all_jobs_out_of_the_queue(cluster_lab: Lab, slurm: Slurm) -> None:
+    lab = cluster_lab
+    lab.config("first", run__notes="train sleeps", run__short_name="first")
+    lab.targets("first")
+    process = lab.start("--launcher", "slurm")
+    wait_until(lambda: states(lab) == ["running", "running"])
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert err == "stopped with 1 of 5 done; the same command continues\n"
+    assert record(lab)["state"] == "interrupted"
+    wait_until(lambda: not slurm.run("squeue", "-h", "-t", "PD,R", "--me"))
+
+
+def test_status_tells_what_the_queue_knows(cluster_lab: Lab, slurm: Slurm) -> None:
+    lab = cluster_lab
+    lab.config("first", run__notes="train sleeps", run__short_name="first")
+    lab.targets("first")
+    slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
+    process = lab.start("--launcher", "slurm")
+    try:
+        wait_until(lambda: "makerlab_tune" in slurm.run("squeue", "-h", "-o", "%j"))
+        process.kill()
+        process.communicate()
+        shown = json.loads(lab.status("--json"))
+        (tune,) = [row for row in shown["rows"] if row["stage"] == "tune"]
+        assert tune["state"] == "queued"
+        assert "PENDING (PartitionDown)" in tune["message"]
+        text = lab.status()
+        assert "queued" in text
+        assert "first tune: queued, Slurm job" in " ".join(text.split())
+    finally:
+        slurm.run("scancel", "--me")
+        slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+
+
+def test_a_debugger_opens_where_a_stage_broke(lab: Lab) -> None:
+    lab.config("first", run__notes="tune breaks", run__short_name="first")
+    lab.targets("first")
+    result = lab.run("--launcher", "debug", "--debugger", typed="p config.run.notes\nc\n")
+    assert result.returncode == 1
+    assert "(Pdb) 'tune breaks'" in result.stdout
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("kind", ["local", "debug", "slurm", "ray"])
+def test_a_dry_run_shows_exact_commands_and_scripts(lab: Lab, kind: str) -> None:
+    """Where a golden file is wrong, delete it and run this test twice."""
+    if kind == "slurm":
+        pytest.importorskip("submitit", reason="submitit is not installed (extra `slurm`)")
+    lab.config("first")
+    lab.config("second", env__fee_rate=0.0002)
+    lab.targets("first", "second")
+    shown = lab.dry_run("--launcher", kind)
+    path = GOLDEN / f"dry_run_{kind}.txt"
+    if not path.exists():
+        path.write_text(shown)
+        pytest.fail(f"{path} was not there; it is now, read it")
+    assert shown == path.read_text()
+    assert not (lab.path / "runs").exists()
+    assert not (lab.path / "logs").exists()
+
+
+def test_a_dry_run_leaves_out_what_is_done(lab: Lab) -> None:
+    lab.config("first")
+    lab.targets("first")
+    lab.run("--stages", "tune,train")
+    shown = lab.dry_run()
+    assert shown.startswith("# 3 of 5 are done\n")
+    assert shown.count("evaluate_policy.py --model_path") == 2
+    assert "tune_mm_sac.py" not in shown
+    began = time.monotonic()
+    assert lab.run().returncode == 0
+    assert "# 5 of 5 are done" in lab.dry_run()
+    assert time.monotonic() > began
