@@ -92,7 +92,7 @@ def python(tmp_path: Path) -> Python:
 
 def wait(launcher: Launcher, handle: str) -> Outcome:
     """Wait for a job's end."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while time.monotonic() < until:
         outcome = launcher.poll(handle)
         if outcome is not None:
@@ -103,7 +103,7 @@ def wait(launcher: Launcher, handle: str) -> Outcome:
 
 def wait_for(path: Path, launcher: Launcher, handle: str) -> str:
     """Wait until a job has written a text into a file."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while time.monotonic() < until:
         assert launcher.poll(handle) is None
         if path.exists() and path.read_text():
