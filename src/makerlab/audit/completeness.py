@@ -7,10 +7,10 @@ from makerlab.audit.findings import Evidence
 from makerlab.audit.subject import AuditedRun
 from makerlab.data.split import SEGMENT_NAMES
 from makerlab.evaluation.metrics import METRICS
+from makerlab.evaluation.objective import NET_PROFIT, headline_metric
 from makerlab.market.fill_card import fill_model_card
+from makerlab.policies.simulated import OPTIMUM
 from makerlab.statistics.bootstrap import FEWEST_EPISODES
-
-HEADLINE = "net_profit"
 
 
 def baselines_and_intervals_are_there(run: AuditedRun) -> Evidence:
@@ -78,17 +78,19 @@ def _check_metrics(place: str, metrics: dict[str, Any], episodes: Any, evidence:
             evidence.fault(f"{place}.{name}: the interval [{low}, {high}] is upside down")
         # A ratio may be undefined in many resamples; money never is.
         many = isinstance(episodes, int) and episodes >= FEWEST_EPISODES
-        if name == HEADLINE and many and None in {value, low, high}:
+        if name == NET_PROFIT and many and None in {value, low, high}:
             evidence.fault(f"{place}.{name} of {episodes} episodes lacks its interval")
 
 
 def _check_best(run: AuditedRun, evidence: Evidence) -> None:
     """The baseline to beat is the best on validation, in every segment."""
-    profits = {
-        name: metrics.get(HEADLINE, {}).get("value")
+    headline = headline_metric(run.config.env)
+    values = {
+        name: metrics.get(headline, {}).get("value")
         for name, metrics in (run.metrics["valid"].get("baselines") or {}).items()
+        if name != OPTIMUM
     }
-    defined = {name: value for name, value in profits.items() if value is not None}
+    defined = {name: value for name, value in values.items() if value is not None}
     if not defined:
         return
     best = max(defined.values())

@@ -6,6 +6,7 @@ from typing import Any
 
 from makerlab.audit.findings import Evidence, Skip, close
 from makerlab.audit.subject import AuditedRun
+from makerlab.evaluation.objective import NET_PROFIT, headline_metric
 
 SUMMARY = "runs_summary.csv"
 _SEGMENTS = ("valid", "test")
@@ -17,16 +18,19 @@ def summary_repeats_metrics(run: AuditedRun) -> Evidence:
     evidence = Evidence()
     row = _row(run)
     compared = 0
+    headlines = dict.fromkeys((NET_PROFIT, headline_metric(run.config.env)))
     for segment in _SEGMENTS:
         stored = run.metrics[segment]
         for name, estimate in stored.items():
             if isinstance(estimate, dict) and "value" in estimate:
                 compared += _compare(row, f"{segment}_{name}", estimate, evidence)
         for name, metrics in (stored.get("baselines") or {}).items():
-            column = f"{segment}_{name}_net_profit"
-            compared += _compare(row, column, metrics.get("net_profit") or {}, evidence)
-        difference = (stored.get("difference_to_best_baseline") or {}).get("net_profit") or {}
-        compared += _compare(row, f"{segment}_difference_net_profit", difference, evidence)
+            for headline in headlines:
+                column = f"{segment}_{name}_{headline}"
+                compared += _compare(row, column, metrics.get(headline) or {}, evidence)
+        for headline in headlines:
+            difference = (stored.get("difference_to_best_baseline") or {}).get(headline) or {}
+            compared += _compare(row, f"{segment}_difference_{headline}", difference, evidence)
     _check_origin(run, row, evidence)
     evidence.fact(f"{compared} numbers of its row are those of metrics.json")
     return evidence

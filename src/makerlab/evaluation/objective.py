@@ -8,7 +8,11 @@ from makerlab.config import EnvSettings
 from makerlab.evaluation.metrics import Floats, Sums
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate, percentile_interval
 
+NET_PROFIT = "net_profit"
 OBJECTIVE = "objective"
+HEADLINES = (NET_PROFIT, OBJECTIVE)
+"""What `headline_metric` may return."""
+
 DISTANCE = "distance_to_optimum_pct"
 
 # Two names that only simulated markets have; in a table of all runs candles leave them empty.
@@ -36,6 +40,44 @@ def objective_values(sums: Sums, weights: Floats, settings: EnvSettings) -> Floa
     least = float(profit.min())
     utility = weights @ np.exp(-gamma * (profit - least)) / episodes
     return np.asarray(least - np.log(utility) / gamma)
+
+
+def headline_metric(settings: EnvSettings) -> str:
+    """Return the metric by which policies are ranked and judged: the objective where there is one.
+
+    What a simulated market's theory maximises is not the profit: penalties or risk belong to it.
+    """
+    return OBJECTIVE if settings.simulates else NET_PROFIT
+
+
+def episode_objectives(sums: Sums, settings: EnvSettings) -> Floats:
+    """Return a number per episode, (episodes,), whose mean is the objective; currency.
+
+    A certainty equivalent c is no mean, but that of c + (1 - exp(-gamma (profit - c))) / gamma is
+    c exactly, and moves with the episodes as c does to first order.
+    """
+    if settings.market == "cartea_jaimungal":
+        return np.asarray(sums["reward"] / settings.simulated.reward_scale, dtype=np.float64)
+    gamma, profit = settings.simulated.risk_aversion, np.asarray(sums["profit"], dtype=np.float64)
+    if gamma == 0.0:
+        return profit
+    equivalent = objective_value(sums, settings)
+    return np.asarray(equivalent - np.expm1(-gamma * (profit - equivalent)) / gamma)
+
+
+def objective_difference(
+    sums: Sums, other: Sums, weights: Floats, settings: EnvSettings, *, confidence: float
+) -> Estimate:
+    """Return the objective minus the other policy's, paired: both on the same resamples."""
+
+    def difference(weights: Floats) -> Floats:
+        own = objective_values(sums, weights, settings)
+        return np.asarray(own - objective_values(other, weights, settings))
+
+    point = float(difference(np.ones((1, weights.shape[1])))[0])
+    return percentile_interval(
+        point, difference(weights), episodes=weights.shape[1], confidence=confidence
+    )
 
 
 def objective_value(sums: Sums, settings: EnvSettings) -> float:

@@ -28,21 +28,29 @@ FEWEST_DAYS = 5
 
 @dataclass(frozen=True)
 class Periods:
-    """Profit of each policy in each period, currency; all policies played the same periods."""
+    """Profit of each policy in each period, currency; all policies played the same periods.
+
+    `objectives` has what the market's theory maximises instead, where it is not the profit, of the
+    policies that may be judged by it.
+    """
 
     name: str
     starts_ms: Integers
     per_year: float
     profits: Mapping[str, Floats]
+    objectives: Mapping[str, Floats] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a file holds."""
-        return {
+        content: dict[str, Any] = {
             "period": self.name,
             "per_year": self.per_year,
             "starts_ms": self.starts_ms.tolist(),
             "profits": {name: profits.tolist() for name, profits in self.profits.items()},
         }
+        if self.objectives is not None:
+            content["objectives"] = {name: one.tolist() for name, one in self.objectives.items()}
+        return content
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,16 @@ def bar_gains(trajectories: Trajectories) -> Floats:
     return np.nan_to_num(np.diff(equity, axis=1))
 
 
-def segment_profits(played: Trajectories, gains: Mapping[str, Floats]) -> SegmentProfits:
-    """Return profits per period from `bar_gains` of each policy, all on the episodes played."""
+def segment_profits(
+    played: Trajectories,
+    gains: Mapping[str, Floats],
+    *,
+    objectives: Mapping[str, Floats] | None = None,
+) -> SegmentProfits:
+    """Return profits per period from `bar_gains` of each policy, all on the episodes played.
+
+    `objectives` are those of each episode, where the market has them.
+    """
     bar_ms = played.market.bar_ms
     stamps = np.stack([played.timestamps_ms(number) for number in range(len(played.starts))])
     episodes = Periods(
@@ -75,6 +91,7 @@ def segment_profits(played: Trajectories, gains: Mapping[str, Floats]) -> Segmen
         starts_ms=stamps[:, 0],
         per_year=MILLISECONDS_PER_YEAR / (bar_ms * played.steps),
         profits={name: gain.sum(axis=1) for name, gain in gains.items()},
+        objectives=objectives,
     )
     return SegmentProfits(episodes, _days(stamps, gains, bar_ms))
 

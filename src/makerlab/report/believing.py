@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.evidence import Evidence, GroupEvidence
 from makerlab.report.judgement import overfitting_note
-from makerlab.report.stored import HEADLINE
 from makerlab.report.words import NOTHING, interval, number, table
 from makerlab.statistics.bootstrap import Estimate
 
@@ -94,7 +93,7 @@ def _sentence(summary: ConfigSummary) -> str:
     if verdict.reason:
         sentence += f", {verdict.reason}"
     if verdict.difference.value is not None:
-        sentence += f": {HEADLINE} {_signed(verdict.difference)} per episode"
+        sentence += f": {summary.headline} {_signed(verdict.difference)} per episode"
         if verdict.p_adjusted is not None:
             over = "folds" if verdict.folds else "seeds and days together"
             sentence += f", over {over}; p {_p(verdict.p_adjusted)} corrected"

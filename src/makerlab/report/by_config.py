@@ -14,7 +14,7 @@ from makerlab.report.evidence import Evidence, GroupEvidence, group_evidence
 from makerlab.report.parameters import Value
 from makerlab.report.ranking import RankingGroup, smaller_is_better
 from makerlab.report.records import SEGMENTS, RunRecord
-from makerlab.report.stored import HEADLINE, StoredSegment
+from makerlab.report.stored import StoredSegment
 from makerlab.report.verdict import Results, Verdict, compare, compare_folds, judge_together
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_interval
 
@@ -38,6 +38,11 @@ class ConfigSummary:
     group: GroupEvidence
     fold: int | None = None
     folds: "tuple[ConfigSummary, ...]" = ()
+
+    @property
+    def headline(self) -> str:
+        """The metric by which the config is judged."""
+        return self.runs[0].headline
 
     @property
     def seeds(self) -> int:
@@ -94,9 +99,12 @@ class ConfigSummary:
         segments = [segment for name in SEGMENTS for segment in self.segments(name)]
         return list(dict.fromkeys(name for segment in segments for name in segment.baselines))
 
-    def baseline(self, segment: str, name: str, metric: str = HEADLINE) -> Estimate:
-        """Return a baseline's metric: a closed-form maker does the same beside every seed, and
-        keeps its interval over episodes; where seeds differ it is their mean."""
+    def baseline(self, segment: str, name: str, metric: str | None = None) -> Estimate:
+        """Return a baseline's metric (None: the headline).
+
+        A closed-form maker does the same beside every seed, and keeps its interval over episodes;
+        where seeds differ it is their mean.
+        """
         if self.folds:
             return self.over_folds(lambda fold: fold.baseline(segment, name, metric))
         found = [each.baseline(name, metric) for each in self.segments(segment)]

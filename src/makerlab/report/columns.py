@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from makerlab.evaluation.objective import HEADLINES
 from makerlab.report.records import DIFFERENCE, SEGMENTS
-from makerlab.report.stored import HEADLINE
 
 Describe = Callable[[str], str]
 
@@ -93,11 +93,12 @@ def _of_segment(name: str, describe: Describe) -> str:
     known = describe(name)
     if known:
         return known
-    if name == DIFFERENCE:
-        return f"{HEADLINE} minus that of the best baseline on the same episodes, currency"
-    baseline = name.removesuffix(f"_{HEADLINE}")
-    if baseline == "best_baseline":
-        return f"{HEADLINE} of the best baseline, currency"
-    if baseline != name:
-        return f"{HEADLINE} of the baseline {baseline}, currency"
+    for headline in HEADLINES:
+        if name == DIFFERENCE + headline:
+            return f"{headline} minus that of the best baseline on the same episodes, currency"
+        baseline = name.removesuffix(f"_{headline}")
+        if baseline == "best_baseline":
+            return f"{headline} of the best baseline, currency"
+        if baseline != name:
+            return f"{headline} of the baseline {baseline}, currency"
     return ""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from makerlab.errors import UserError
+from makerlab.evaluation.objective import HEADLINES, NET_PROFIT
 from makerlab.report.parameters import Value
 from makerlab.report.records import SEGMENTS, RunRecord, read_run
-from makerlab.report.stored import HEADLINE
 from makerlab.runs.directory import RunDirectory
 from makerlab.runs.manifest import read_manifest
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
@@ -59,7 +59,7 @@ def compare(first: RunDirectory, second: RunDirectory) -> Comparison:
     """
     if first.path.resolve() == second.path.resolve():
         raise UserError(f"{first.path}: given twice; give two runs")
-    records = [read_run(run, baseline_metrics=frozenset({HEADLINE})) for run in (first, second)]
+    records = [read_run(run, baseline_metrics=frozenset(HEADLINES)) for run in (first, second)]
     manifests = [read_manifest(run.manifest) for run in (first, second)]
     pairs, notes = _metrics(records[0], records[1], first, second)
     return Comparison(
@@ -155,7 +155,7 @@ def _segment_pairs(
             metric,
             one.get(metric, UNDEFINED),
             other.get(metric, UNDEFINED),
-            paired if metric == HEADLINE else UNDEFINED,
+            paired if metric == NET_PROFIT else UNDEFINED,
         )
 
 

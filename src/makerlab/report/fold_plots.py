@@ -17,17 +17,23 @@ _WIDTH = 0.7
 
 
 def draw_fold_plots(
-    standings: Sequence[Standing], *, metric: str, plots_dir: Path, describe: Callable[[str], str]
+    standings: Sequence[Standing],
+    *,
+    metric: str | None,
+    plots_dir: Path,
+    describe: Callable[[str], str],
 ) -> Iterator[Path]:
     """Draw analysis_fold_vs_test_<metric>.png of every walk-forward, yielding each file.
 
-    `metric` is a column such as `valid_net_profit`; its test is drawn, whatever its segment.
+    `metric` is a column such as `valid_net_profit`; its test is drawn, whatever its segment; None
+    draws what each group is judged by.
     """
     walked = [(group, configs) for group, configs in standings if group.walk_forward and configs]
     for number, (group, configs) in enumerate(walked):
-        name = f"analysis_fold_vs_test_{metric_of(metric)}"
+        shown = metric_of(metric) if metric else group.headline
+        name = f"analysis_fold_vs_test_{shown}"
         path = plots_dir / (f"{name}_{group.id}.png" if number else f"{name}.png")
-        _draw(path, group, configs[:MOST_CONFIGS], metric_of(metric), describe)
+        _draw(path, group, configs[:MOST_CONFIGS], shown, describe)
         yield path
 
 

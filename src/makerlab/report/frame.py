@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from makerlab.evaluation.objective import HEADLINES
 from makerlab.report.parameters import varying
 from makerlab.report.records import read_runs
 from makerlab.report.spreadsheet import PIVOT_HEADER, tidy_rows
-from makerlab.report.stored import HEADLINE
 
 if TYPE_CHECKING:
     import pandas
@@ -23,7 +23,7 @@ def load_runs(runs_dir: str | Path = "runs") -> "pandas.DataFrame":
     # Slow to import.
     import pandas
 
-    records = read_runs(Path(runs_dir), baseline_metrics=frozenset({HEADLINE}))
+    records = read_runs(Path(runs_dir), baseline_metrics=frozenset(HEADLINES))
     parameters = varying(record.parameters for record in records)
     rows = []
     for record in records:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from makerlab.errors import UserError
+from makerlab.evaluation.objective import HEADLINES
 from makerlab.files import file_hash
 from makerlab.report.records import SEGMENTS, RunRecord, read_runs
-from makerlab.report.stored import HEADLINE
 from makerlab.runs.directory import RunDirectory
 from makerlab.runs.manifest import COMPLETE, read_manifest
 from makerlab.runs.progress import Report
@@ -34,7 +34,7 @@ def export_runs(runs_dir: Path, database: Path, *, experiment: str, report: Repo
     client = _client(database)
     complete = [
         record
-        for record in read_runs(runs_dir, baseline_metrics=frozenset({HEADLINE}))
+        for record in read_runs(runs_dir, baseline_metrics=frozenset(HEADLINES))
         if record.state == COMPLETE and record.manifest is not None
     ]
     if not complete:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from makerlab.errors import UserError, nearest
 from makerlab.report.by_config import Standing
 from makerlab.report.parameters import PATHS, Value, values_of, varying
-from makerlab.report.ranking import RankingGroup
+from makerlab.report.ranking import RankingGroup, default_column
 from makerlab.report.records import RunRecord
 
 FEW_VALUES = 6
@@ -42,20 +42,25 @@ class Plot:
         return plain and len(numbers) > FEW_VALUES
 
 
-def plan_plots(standings: Sequence[Standing], *, parameter: str | None, metric: str) -> list[Plot]:
+def plan_plots(
+    standings: Sequence[Standing], *, parameter: str | None, metric: str | None
+) -> list[Plot]:
     """Return the pictures to draw: every setting that varies in a group, or the one asked for.
+
+    `metric` None draws the headline metric on validation.
 
     Raises UserError, naming what varies, when the one asked for varies in no group.
     """
     plots = []
     for group, configs in standings:
-        records = tuple(run for run in group.records if run.estimate(metric).value is not None)
+        column = metric or default_column(group.records)
+        records = tuple(run for run in group.records if run.estimate(column).value is not None)
         if len(records) < 2:
             continue
         differing = tuple(varying(record.parameters for record in records))
         labels = {run.path: each.label for each in configs for run in each.runs}
         plots += [
-            Plot(group, name, metric, records, labels, differing)
+            Plot(group, name, column, records, labels, differing)
             for name in differing
             if name not in PATHS and parameter in (None, name)
         ]

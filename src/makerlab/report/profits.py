@@ -22,6 +22,8 @@ class StoredPeriods(Stored):
     per_year: float
     starts_ms: tuple[int, ...]
     profits: dict[str, tuple[float, ...]]
+    objectives: dict[str, tuple[float, ...]] | None = None
+    """What the market's theory maximises, where that is not the profit; not of its optimum."""
 
     @property
     def learned(self) -> Floats:
@@ -29,13 +31,18 @@ class StoredPeriods(Stored):
         return np.array(next(iter(self.profits.values())), dtype=np.float64)
 
     @property
+    def _judged(self) -> dict[str, tuple[float, ...]]:
+        return self.profits if self.objectives is None else self.objectives
+
+    @property
     def baselines(self) -> list[str]:
-        """Names of the others."""
-        return list(self.profits)[1:]
+        """Names of those that a learned policy is asked to beat."""
+        return list(self._judged)[1:]
 
     def over(self, baseline: str) -> Floats:
-        """Return the learned policy's profits minus a baseline's, period by period."""
-        return self.learned - np.array(self.profits[baseline], dtype=np.float64)
+        """Return the learned policy's profits, or objectives, minus a baseline's by period."""
+        learned, *_ = self._judged.values()
+        return np.subtract(learned, self._judged[baseline], dtype=np.float64)
 
 
 class StoredProfits(Stored):

@@ -12,12 +12,10 @@ from typing import Any
 
 from makerlab.config import SYNTHETIC
 from makerlab.errors import UserError, nearest
+from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.files import content_hash
 from makerlab.report.parameters import Value, values_of, varying
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord, why_not_ranked
-from makerlab.report.stored import HEADLINE
-
-DEFAULT_COLUMN = f"valid_{HEADLINE}"
 
 SMALLER_IS_BETTER = frozenset(
     {
@@ -71,32 +69,36 @@ class RankingGroup:
         return self.data_source == SYNTHETIC
 
     @property
+    def headline(self) -> str:
+        """The metric by which its runs are judged."""
+        return next((record.headline for record in self.records), NET_PROFIT)
+
+    @property
     def quick(self) -> bool:
         """Whether the runs are too short to believe."""
         return self.profile == "quick"
 
 
-def check_column(column: str | None, records: Iterable[RunRecord], *, flag: str) -> str:
-    """Return the column asked for; raises UserError naming the nearest when there is none."""
-    if column is None or column == DEFAULT_COLUMN:
-        return DEFAULT_COLUMN
+def check_column(column: str | None, records: Iterable[RunRecord], *, flag: str) -> None:
+    """Raise UserError naming the nearest when there is no such column; None is no choice."""
+    if column is None or column == f"valid_{NET_PROFIT}":
+        return
     choices = estimate_columns(records)
     if column not in choices:
         hint = nearest(column, choices) if choices else "no run is evaluated yet"
         raise UserError(f"{flag}: found '{column}', no such metric column; {hint}")
-    return column
 
 
 def estimate_columns(records: Iterable[RunRecord]) -> list[str]:
     """Return every metric column of the runs: valid_ then test_, differences last."""
     names: dict[str, None] = {}
+    differences: dict[str, None] = {}
     for record in records:
         if record.metrics is not None:
             for segment in SEGMENTS:
                 names |= dict.fromkeys(record.metrics.segment(segment).metrics)
-    if not names:
-        return []
-    return [f"{segment}_{name}" for segment in SEGMENTS for name in (*names, DIFFERENCE)]
+            differences |= dict.fromkeys((DIFFERENCE + NET_PROFIT, DIFFERENCE + record.headline))
+    return [f"{segment}_{name}" for segment in SEGMENTS for name in (*names, *differences)]
 
 
 def metric_of(column: str) -> str:
@@ -138,15 +140,24 @@ _hash = functools.cache(content_hash)
 """Thousands of runs share a few rankings."""
 
 
-def ranking_groups(records: Sequence[RunRecord], *, sort_by: str) -> list[RankingGroup]:
-    """Return the groups of comparable runs: real data first, full profiles before quick ones."""
+def ranking_groups(records: Sequence[RunRecord], *, sort_by: str | None) -> list[RankingGroup]:
+    """Return the groups of comparable runs: real data first, full profiles before quick ones.
+
+    `sort_by` None ranks each group by the validation's headline metric.
+    """
     members: dict[str, list[RunRecord]] = {}
     for record in records:
         name = group_id(record)
         if name is not None:
             members.setdefault(name, []).append(record)
-    groups = [_group(name, runs, sort_by) for name, runs in members.items()]
+    groups = [_group(name, runs, sort_by or default_column(runs)) for name, runs in members.items()]
     return sorted(groups, key=lambda group: (group.synthetic, group.quick, group.id))
+
+
+def default_column(records: Iterable[RunRecord]) -> str:
+    """Return the column by which runs are ranked, and drawn, when none is asked for."""
+    judged = (record.headline for record in records if record.metrics is not None)
+    return f"valid_{next(judged, NET_PROFIT)}"
 
 
 def _group(name: str, runs: Sequence[RunRecord], sort_by: str) -> RankingGroup:

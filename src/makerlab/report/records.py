@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from makerlab.errors import UserError
+from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.report.parameters import Flattener, Parameters, Variants
 from makerlab.report.profits import StoredProfits, read_profits
 from makerlab.report.stored import (
-    HEADLINE,
     StoredManifest,
     StoredMetrics,
     read_manifest,
@@ -24,8 +24,8 @@ INTERRUPTED = "interrupted"
 UNKNOWN = "unknown"
 
 SEGMENTS = ("valid", "test")
-DIFFERENCE = f"difference_{HEADLINE}"
-"""The headline metric minus the best baseline's, as a column after `valid_` or `test_`."""
+DIFFERENCE = "difference_"
+"""A metric minus the best baseline's, as a column after `valid_` or `test_`: its name follows."""
 
 _RUN_NAME = re.compile(
     r"^\d{8}_\d{6}_(?P<short_name>.+?)(_fold(?P<fold>\d+))?(_seed(?P<seed>\d+))?$"
@@ -62,6 +62,11 @@ class RunRecord:
         return self._from_name("short_name") or self.name
 
     @property
+    def headline(self) -> str:
+        """The metric by which the run is ranked and judged."""
+        return NET_PROFIT if self.metrics is None else self.metrics.valid.headline
+
+    @property
     def seed(self) -> int | None:
         """The training seed."""
         return self.manifest.seed if self.manifest is not None else self._number("seed")
@@ -85,8 +90,8 @@ class RunRecord:
         if self.metrics is None or segment_name not in SEGMENTS:
             return UNDEFINED
         segment = self.metrics.segment(segment_name)
-        if metric == DIFFERENCE:
-            return segment.difference
+        if metric.startswith(DIFFERENCE):
+            return segment.difference(metric.removeprefix(DIFFERENCE))
         return segment.metrics.get(metric, UNDEFINED)
 
 

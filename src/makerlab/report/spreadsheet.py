@@ -7,13 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.files import write_bytes
 from makerlab.report.by_config import Standing
 from makerlab.report.columns import Describe, explanations
 from makerlab.report.judgement import Cell
 from makerlab.report.ranking import group_id
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
-from makerlab.report.stored import HEADLINE
 from makerlab.report.summary import runs_table
 from makerlab.statistics.bootstrap import Estimate
 
@@ -69,7 +69,7 @@ def _meanings(columns: Sequence[str], describe: Describe) -> list[list[Cell]]:
     own = {
         "segment": "valid (the one used for choices) or test (shown, never used).",
         "policy": f"`{LEARNED}`, or the name of a baseline judged on the same episodes.",
-        "metric": f"Name of the metric; baselines are listed with {HEADLINE} only.",
+        "metric": "Name of the metric; baselines are listed with what ranks them only.",
         "value": "Value of the metric.",
         "low": "Lower end of its interval over episodes.",
         "high": "Upper end of its interval over episodes.",
@@ -94,8 +94,11 @@ def _tidy(record: RunRecord) -> Iterator[list[Cell]]:
     for name in SEGMENTS:
         segment = record.metrics.segment(name)
         measured = [(LEARNED, metric, estimate) for metric, estimate in segment.metrics.items()]
-        measured += [(LEARNED, DIFFERENCE, segment.difference)]
-        measured += [(other, HEADLINE, segment.baseline(other)) for other in segment.baselines]
+        for headline in dict.fromkeys((NET_PROFIT, record.headline)):
+            measured += [(LEARNED, f"{DIFFERENCE}{headline}", segment.difference(headline))]
+            measured += [
+                (other, headline, segment.baseline(other, headline)) for other in segment.baselines
+            ]
         for policy, metric, estimate in measured:
             yield [*identity, name, policy, metric, *_plain(estimate), record.name]
 

@@ -10,12 +10,10 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from makerlab.errors import UserError
+from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-HEADLINE = "net_profit"
-"""The metric by which the evaluate stage chooses the baseline to beat."""
 
 
 class Stored(BaseModel):
@@ -130,6 +128,8 @@ class StoredSegment(Stored):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Estimate]
 
+    headline: str = NET_PROFIT
+    """The metric by which the baseline to beat was chosen, and by which the policy is judged."""
     episodes: int | None = None
     episodes_asked: int | None = None
     episode_length: int | None = None
@@ -142,15 +142,14 @@ class StoredSegment(Stored):
         """Every metric of the policy."""
         return self.__pydantic_extra__
 
-    def baseline(self, name: str | None, metric: str = HEADLINE) -> Estimate:
-        """Return a kept metric of a baseline, undefined when there is none."""
+    def baseline(self, name: str | None, metric: str | None = None) -> Estimate:
+        """Return a kept metric of a baseline (None: the headline); undefined if there is none."""
         kept = self.baselines.get(name or "")
-        return UNDEFINED if kept is None else kept.estimate(metric)
+        return UNDEFINED if kept is None else kept.estimate(metric or self.headline)
 
-    @property
-    def difference(self) -> Estimate:
-        """The headline metric minus the best baseline's, paired."""
-        return self.difference_to_best_baseline.estimate(HEADLINE)
+    def difference(self, metric: str | None = None) -> Estimate:
+        """Return a metric (None: the headline) minus the best baseline's, paired."""
+        return self.difference_to_best_baseline.estimate(metric or self.headline)
 
 
 class StoredMetrics(Stored):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic_core import to_json
 
+from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.report.by_config import ConfigSummary, Standing
 from makerlab.report.judgement import (
     JUDGEMENT,
@@ -24,7 +25,7 @@ from makerlab.report.judgement import (
 from makerlab.report.parameters import varying
 from makerlab.report.ranking import RankingGroup, group_id
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
-from makerlab.report.stored import HEADLINE, StoredSegment
+from makerlab.report.stored import StoredSegment
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
 from makerlab.statistics.over_seeds import Floats, mean_intervals
 
@@ -44,7 +45,7 @@ class Row(NamedTuple):
 
 _IDENTITY = ("run", "task", "algo", "config_name", "config_variant", "fold", "seed")
 _ABOUT = ("profile", "notes")
-_STANDING = ("state", "evaluated", "cross_env", "ranking_group", "rank")
+_STANDING = ("state", "evaluated", "cross_env", "ranking_group", "rank", "headline")
 _CHOICE = ("trials", "tuning_score", "tuning_rescored")
 _ORIGIN = (
     "data_source",
@@ -67,12 +68,16 @@ def runs_table(
 ) -> tuple[list[str], Iterator[Row]]:
     """Return header and rows of runs_summary.csv: groups in order, best first, the rest last."""
     parameters = varying(record.parameters for record in records)
-    metrics, baselines = _names(records)
+    metrics, baselines, headlines = _names(records)
     header = [*_IDENTITY, *_ABOUT, *_STANDING, *parameters]
     for segment in SEGMENTS:
-        for name in (*metrics, *(f"{baseline}_{HEADLINE}" for baseline in baselines), DIFFERENCE):
+        for name in metrics:
             header += _three(f"{segment}_{name}")
-        header += _three(f"{segment}_best_baseline_{HEADLINE}")
+        for headline in headlines:
+            for baseline in baselines:
+                header += _three(f"{segment}_{baseline}_{headline}")
+            header += _three(f"{segment}_{DIFFERENCE}{headline}")
+            header += _three(f"{segment}_best_baseline_{headline}")
     header += [*JUDGEMENT, "best_baseline", *_CHOICE]
     header += ["tuning_rescored_low", "tuning_rescored_high", *_ORIGIN]
     groups = [group for group, _ in standings]
@@ -85,7 +90,7 @@ def runs_table(
             numbers: Numbers = []
             for name in SEGMENTS:
                 segment = None if record.metrics is None else record.metrics.segment(name)
-                numbers += _segment_numbers(segment, metrics, baselines)
+                numbers += _segment_numbers(segment, metrics, baselines, headlines)
             tail = judgements.get(record.path, NO_JUDGEMENT)
             yield Row(head, numbers, tail + _choice(record) + _origin(record))
 
@@ -104,27 +109,29 @@ def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Ro
         for summary in (config, *config.folds)
     ]
     records = [record for _, summary in summaries for record in summary.runs]
-    metrics, baselines = _names(records)
+    metrics, baselines, headlines = _names(records)
     header = ["ranking_group", "task", "algo", "config_name", "config_variant", "fold", "profile"]
-    header += ["data_source", "data_sha256", "seeds", "seed_list", "runs_left_out", "trials"]
-    columns = [f"{segment}_{name}" for segment in SEGMENTS for name in (*metrics, DIFFERENCE)]
+    header += ["data_source", "data_sha256", "headline", "seeds", "seed_list"]
+    header += ["runs_left_out", "trials"]
+    differences = [f"{DIFFERENCE}{headline}" for headline in headlines]
+    columns = [f"{segment}_{name}" for segment in SEGMENTS for name in (*metrics, *differences)]
     header += itertools.chain.from_iterable(map(_three, columns))
-    for segment, name in itertools.product(SEGMENTS, baselines):
-        header += _three(f"{segment}_{name}_{HEADLINE}")
-    header += _three(f"test_{DIFFERENCE}_over_episodes")
+    for segment, name, headline in itertools.product(SEGMENTS, baselines, headlines):
+        header += _three(f"{segment}_{name}_{headline}")
+    header += _three("test_difference_over_episodes")
     header += ["best_baseline", *JUDGEMENT]
 
     def rows() -> Iterator[Row]:
         for group, summary in summaries:
             head: list[Cell] = [group.id, group.task, summary.algo, summary.config_name]
             head += [summary.variant, POOLED if summary.folds else summary.fold]
-            head += [group.profile, group.data_source, group.data_sha256]
+            head += [group.profile, group.data_source, group.data_sha256, summary.headline]
             seeds = dict.fromkeys(str(run.seed) for run in summary.runs)
             head += [summary.seeds, " ".join(seeds)]
             head += [summary.left_out, summary.trials]
-            numbers = _means(summary, metrics)
-            for segment, name in itertools.product(SEGMENTS, baselines):
-                numbers += summary.baseline(segment, name)
+            numbers = _means(summary, metrics, headlines)
+            for segment, name, headline in itertools.product(SEGMENTS, baselines, headlines):
+                numbers += summary.baseline(segment, name, headline)
             numbers += summary.verdict.over_episodes
             tail: list[Cell] = [summary.best_baseline]
             yield Row(head, numbers, tail + judgement(summary.evidence, summary))
@@ -132,33 +139,40 @@ def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Ro
     return header, rows()
 
 
-def _means(summary: ConfigSummary, metrics: Sequence[str]) -> Numbers:
+def _means(summary: ConfigSummary, metrics: Sequence[str], headlines: Sequence[str]) -> Numbers:
     """Return mean and t interval over seeds of each metric and difference, valid then test.
 
     Folds are pooled: theirs are the mean of their means over seeds and the interval over them.
     """
-    values = _values(summary.runs, metrics)
+    values = _values(summary.runs, metrics, headlines)
     if summary.folds:
-        values = np.stack([_values(fold.runs, metrics).mean(axis=0) for fold in summary.folds])
+        values = np.stack(
+            [_values(fold.runs, metrics, headlines).mean(axis=0) for fold in summary.folds]
+        )
     three = mean_intervals(values)
     return [None if math.isnan(cell) else cell for cell in three.T.ravel().tolist()]
 
 
-def _values(runs: Sequence[RunRecord], metrics: Sequence[str]) -> Floats:
+def _values(runs: Sequence[RunRecord], metrics: Sequence[str], headlines: Sequence[str]) -> Floats:
     """Return metrics and differences, valid then test: (runs, columns), NaN where undefined."""
     values = [
-        [estimate.value for name in SEGMENTS for estimate in _estimates(run, name, metrics)]
+        [one.value for name in SEGMENTS for one in _estimates(run, name, metrics, headlines)]
         for run in runs
     ]
     return np.array(values, dtype=np.float64)
 
 
-def _estimates(run: RunRecord, segment_name: str, metrics: Sequence[str]) -> list[Estimate]:
+def _estimates(
+    run: RunRecord, segment_name: str, metrics: Sequence[str], headlines: Sequence[str]
+) -> list[Estimate]:
     if run.metrics is None:
-        return [UNDEFINED] * (len(metrics) + 1)
+        return [UNDEFINED] * (len(metrics) + len(headlines))
     segment = run.metrics.segment(segment_name)
     known = segment.metrics
-    return [*(known.get(name, UNDEFINED) for name in metrics), segment.difference]
+    return [
+        *(known.get(name, UNDEFINED) for name in metrics),
+        *(segment.difference(headline) for headline in headlines),
+    ]
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Row]) -> str:
@@ -178,17 +192,22 @@ def _csv_line(cells: Sequence[Cell]) -> str:
     return buffer.getvalue()
 
 
-def _names(records: Iterable[RunRecord]) -> tuple[list[str], list[str]]:
-    """Return the names of all metrics and of all baselines, in the order first met."""
+def _names(records: Iterable[RunRecord]) -> tuple[list[str], list[str], list[str]]:
+    """Return the names of all metrics, of all baselines and of what ranks, as first met.
+
+    Net profit is always among the last.
+    """
+    headlines: dict[str, None] = {NET_PROFIT: None}
     metrics: dict[str, None] = {}
     baselines: dict[str, None] = {}
     for record in records:
         if record.metrics is not None:
+            headlines |= {record.headline: None}
             for name in SEGMENTS:
                 segment = record.metrics.segment(name)
                 metrics |= dict.fromkeys(segment.metrics)
                 baselines |= dict.fromkeys(segment.baselines)
-    return list(metrics), list(baselines)
+    return list(metrics), list(baselines), list(headlines)
 
 
 def _in_order(
@@ -215,20 +234,27 @@ def _identity(record: RunRecord) -> list[Cell]:
 def _standing(record: RunRecord, rank: int | None) -> list[Cell]:
     metrics = record.metrics
     cross = None if metrics is None else _yes(metrics.cross_env is not None)
-    return [record.state, _yes(metrics is not None), cross, group_id(record), rank]
+    headline = None if metrics is None else record.headline
+    return [record.state, _yes(metrics is not None), cross, group_id(record), rank, headline]
 
 
 def _segment_numbers(
-    segment: StoredSegment | None, metrics: Sequence[str], baselines: Sequence[str]
+    segment: StoredSegment | None,
+    metrics: Sequence[str],
+    baselines: Sequence[str],
+    headlines: Sequence[str],
 ) -> Numbers:
     if segment is None:
-        return [None] * (3 * (len(metrics) + len(baselines) + 2))
+        return [None] * (3 * (len(metrics) + (len(baselines) + 2) * len(headlines)))
     known, numbers = segment.metrics, list[float | None]()
     for name in metrics:
         numbers += known.get(name, UNDEFINED)
-    for name in baselines:
-        numbers += segment.baseline(name)
-    return [*numbers, *segment.difference, *segment.baseline(segment.best_baseline)]
+    for headline in headlines:
+        for name in baselines:
+            numbers += segment.baseline(name, headline)
+        numbers += segment.difference(headline)
+        numbers += segment.baseline(segment.best_baseline, headline)
+    return numbers
 
 
 def _choice(record: RunRecord) -> list[Cell]:

@@ -14,7 +14,7 @@ from makerlab.report.ranking import (
     notes_of,
     smaller_is_better,
 )
-from makerlab.report.stored import HEADLINE
+from makerlab.report.records import DIFFERENCE
 from makerlab.report.words import interval, table
 
 _Cell = TypeVar("_Cell")
@@ -102,7 +102,7 @@ def _ranking(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int
                 record.seed,
                 interval(record.estimate(f"valid_{metric}")),
                 interval(record.estimate(f"test_{metric}")),
-                interval(record.estimate(f"test_difference_{HEADLINE}")),
+                interval(record.estimate(f"test_{DIFFERENCE}{group.headline}")),
                 None if manifest is None else manifest.trials,
                 record.name,
             ]
@@ -121,7 +121,7 @@ def _ranking(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int
         f"valid\n{metric}",
         f"test\n{metric}",
     ]
-    headers += [f"test {HEADLINE} minus\nbest baseline's", "trials", "run"]
+    headers += [f"test {group.headline} minus\nbest baseline's", "trials", "run"]
     yield from table(rows, headers)
 
 
@@ -140,7 +140,7 @@ def _configs(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int
     shown = f"{min(top_k, len(summaries))} of {len(summaries)} configs"
     yield f"Configs over their {_WALKED if group.walk_forward else _SEEDS}".format(shown)
     headers = ["config", "policy", f"valid\n{metric}", f"test\n{metric}"]
-    headers += [f"test {HEADLINE} minus\nbest baseline's", "seeds", "trials"]
+    headers += [f"test {group.headline} minus\nbest baseline's", "seeds", "trials"]
     yield from table(rows, headers)
     yield "* best baseline, chosen on the validation segment"
 

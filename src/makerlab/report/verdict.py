@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from makerlab.report.profits import StoredProfits, by_day
-from makerlab.report.stored import HEADLINE, StoredSegment
+from makerlab.report.stored import StoredSegment
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_above, mean_interval
 from makerlab.statistics.multiple import holm_adjusted
 from makerlab.statistics.two_way import two_way_mean
@@ -137,7 +137,7 @@ def compare(segments: Sequence[StoredSegment], profits: Sequence[StoredProfits |
         seeds=len(segments),
         periods=0,
         difference=UNDEFINED,
-        over_episodes=_over_episodes([segment.difference for segment in segments]),
+        over_episodes=_over_episodes([segment.difference() for segment in segments]),
         p_better=None,
         p_worse=None,
         p_adjusted=None,
@@ -244,7 +244,7 @@ def _earned_more(segments: Sequence[StoredSegment]) -> tuple[str, ...]:
         known = [value for value in values if value is not None]
         return float(np.mean(known)) if known and len(known) == len(values) else None
 
-    own = mean([_value(segment.metrics.get(HEADLINE)) for segment in segments])
+    own = mean([_value(segment.metrics.get(segment.headline)) for segment in segments])
     if own is None:
         return ()
     names = dict.fromkeys(name for segment in segments for name in segment.baselines)

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from makerlab.evaluation.objective import HEADLINES
 from makerlab.files import write_text
 from makerlab.report.behind import behind_all
 from makerlab.report.by_config import Standing, standings_of
 from makerlab.report.planning import Plot, plan_plots
 from makerlab.report.ranking import RankingGroup, check_column, metric_of, ranking_groups
 from makerlab.report.records import RunRecord, read_runs
-from makerlab.report.stored import HEADLINE
 from makerlab.report.summary import configs_table, csv_text, runs_table
 from makerlab.report.tables import group_lines
 from makerlab.runs.owner import check_writable
@@ -53,7 +53,7 @@ class _Drawings(NamedTuple):
 
     plots: Sequence[Plot]
     walked: Sequence[Standing]
-    metric: str
+    metric: str | None
 
 
 def analyze(
@@ -70,7 +70,8 @@ def analyze(
 ) -> AnalysisResult:
     """Write the tables (CSV and a spreadsheet), report the rankings, draw the plots, write pages.
 
-    `sort_by` and `plot_metric` are metric columns of the summary (None: valid net profit),
+    `sort_by` and `plot_metric` are metric columns of the summary (None: the
+    headline metric on validation),
     `plot_param` a setting (None: each that varies), `plots_dir` None draws nothing. `spreadsheet`
     None writes one for at most MOST_SPREADSHEET_RUNS runs, `pages` None writes those to open in a
     browser for at most MOST_REPORT_RUNS. A damaged run is listed and reported and stops nothing.
@@ -111,13 +112,13 @@ def _tables(
     spreadsheet: bool | None,
     report: Report,
 ) -> tuple[AnalysisResult, _Drawings]:
-    kept = {HEADLINE} | ({metric_of(sort_by)} if sort_by else set())
+    kept = set(HEADLINES) | ({metric_of(sort_by)} if sort_by else set())
     records = read_runs(runs_dir, baseline_metrics=frozenset(kept))
-    sort_column = check_column(sort_by, records, flag="--sort_by")
-    plot_column = check_column(plot_metric, records, flag="--plot_metric")
-    groups = ranking_groups(records, sort_by=sort_column)
+    check_column(sort_by, records, flag="--sort_by")
+    check_column(plot_metric, records, flag="--plot_metric")
+    groups = ranking_groups(records, sort_by=sort_by)
     standings = standings_of(groups, behind_all(runs_dir, records))
-    plots = plan_plots(standings, parameter=plot_param, metric=plot_column)
+    plots = plan_plots(standings, parameter=plot_param, metric=plot_metric)
     walked = [each for each in standings if each[0].walk_forward and plot_param is None]
     if (plots or walked) and plots_dir is not None:
         check_writable(plots_dir)
@@ -131,7 +132,7 @@ def _tables(
         report("")
     for line in _closing(result):
         report(line)
-    return result, _Drawings(plots, walked, plot_column)
+    return result, _Drawings(plots, walked, plot_metric)
 
 
 def _write(

@@ -22,8 +22,6 @@ from makerlab.runs.terminal import show_progress
 from makerlab.statistics.bootstrap import Estimate
 from makerlab.tasks import SegmentResult, Workbench, open_workbench
 
-RANKED_BY = "net_profit"
-
 
 def evaluate(
     run: RunDirectory,
@@ -118,10 +116,12 @@ def _record(
 
 def best_baseline(valid: SegmentResult, learned: str) -> str:
     """Choose the baseline to beat on the validation segment, so that the test stays untouched."""
-    profits = {
-        name: metrics[RANKED_BY].value for name, metrics in valid.metrics.items() if name != learned
+    found = {
+        name: metrics[valid.headline].value
+        for name, metrics in valid.metrics.items()
+        if name != learned and name not in valid.not_to_beat
     }
-    return max(profits, key=lambda name: profits[name] or 0.0)
+    return max(found, key=lambda name: found[name] or 0.0)
 
 
 def _segment_record(
@@ -132,6 +132,7 @@ def _segment_record(
 
     return {
         **plain(result.metrics[learned]),
+        "headline": result.headline,
         "episodes": result.episodes,
         "episodes_asked": config.evaluate.episodes,
         "episode_length": result.episode_length,
@@ -144,8 +145,9 @@ def _segment_record(
 
 
 def _sentence(result: SegmentResult) -> str:
-    parts = [f"{name} {interval(metrics[RANKED_BY])}" for name, metrics in result.metrics.items()]
-    head = f"{result.episodes} episodes of {result.episode_length} bars, {RANKED_BY}"
+    headline = result.headline
+    parts = [f"{name} {interval(metrics[headline])}" for name, metrics in result.metrics.items()]
+    head = f"{result.episodes} episodes of {result.episode_length} bars, {headline}"
     return f"{head}: {', '.join(parts)}"
 
 

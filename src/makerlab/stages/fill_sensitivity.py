@@ -8,6 +8,7 @@ from makerlab.config import Config
 from makerlab.data.candles import DataSource
 from makerlab.data.split import SegmentName
 from makerlab.errors import UserError
+from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.files import file_hash, write_csv, write_json
 from makerlab.learning.actor import load_policy
 from makerlab.learning.device import use_threads
@@ -25,12 +26,12 @@ from makerlab.runs.directory import (
 )
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
-from makerlab.stages.evaluate import RANKED_BY, best_baseline, check_actions, interval
+from makerlab.stages.evaluate import best_baseline, check_actions, interval
 from makerlab.tasks import SegmentResult, open_workbench
 
 SEGMENTS: tuple[SegmentName, ...] = ("valid", "test")
 COLUMNS = (
-    RANKED_BY,
+    NET_PROFIT,
     "profit_per_turnover_bps",
     "markout_1_bps",
     "bid_fills",
@@ -153,7 +154,7 @@ def _record(judged: list[_Judged], *, model: Path, config: Config, best: str) ->
         "data_source": judged[0].source.kind,
         "data_sha256": judged[0].source.sha256,
         "environment_key": keys.environment_key(config),
-        "metric": RANKED_BY,
+        "metric": NET_PROFIT,
         "confidence": config.evaluate.confidence,
         "best_baseline": best,
         "fill_models": {
@@ -178,8 +179,8 @@ def _record(judged: list[_Judged], *, model: Path, config: Config, best: str) ->
 
 def _sentence(one: _Judged) -> str:
     test = one.results["test"]
-    parts = [f"{name} {interval(metrics[RANKED_BY])}" for name, metrics in test.metrics.items()]
-    return f"test {RANKED_BY} {', '.join(parts)}" + (" (optimistic)" if one.flatters else "")
+    parts = [f"{name} {interval(metrics[NET_PROFIT])}" for name, metrics in test.metrics.items()]
+    return f"test {NET_PROFIT} {', '.join(parts)}" + (" (optimistic)" if one.flatters else "")
 
 
 def _summary(judged: list[_Judged], learned: str, best: str) -> str:
@@ -196,13 +197,13 @@ def _summary(judged: list[_Judged], learned: str, best: str) -> str:
         )
     beaten = sum(_value(one, learned) > _value(one, best) for one in judged)
     return (
-        f"fill sensitivity on test: {RANKED_BY} of the policy {_value(judged[0], learned):.4g} as "
+        f"fill sensitivity on test: {NET_PROFIT} of the policy {_value(judged[0], learned):.4g} as "
         f"configured, {'; '.join(parts)}; above {best} under {beaten} of {len(judged)} fill models"
     )
 
 
 def _value(one: _Judged, policy: str) -> float:
-    value = one.results["test"].metrics[policy][RANKED_BY].value
+    value = one.results["test"].metrics[policy][NET_PROFIT].value
     assert value is not None, "the mean profit of episodes is always defined"
     return value
 
@@ -216,7 +217,7 @@ def _draw(path: Path, run: RunDirectory, judged: list[_Judged], *, learned: str,
             label=one.name + (" (optimistic)" if one.flatters else ""),
             marked=one.flatters,
             estimates={
-                name: one.results["test"].metrics[name][RANKED_BY]
+                name: one.results["test"].metrics[name][NET_PROFIT]
                 for name in dict.fromkeys((learned, best))
             },
         )
@@ -228,5 +229,5 @@ def _draw(path: Path, run: RunDirectory, judged: list[_Judged], *, learned: str,
         title=f"{run.name}: profit under other fill models, test",
         subtitle=f"{data}; {test.episodes} episodes of {test.episode_length} bars; lines are "
         "bootstrap intervals over episodes; hollow marks: optimistic fill models",
-        value=f"{RANKED_BY} per episode (quote currency)",
+        value=f"{NET_PROFIT} per episode (quote currency)",
     )

@@ -34,7 +34,8 @@ class ReportResult:
 def write_report(runs_dir: Path, *, sort_by: str | None, report: Report) -> ReportResult:
     """Write RUNS_DIR/report.html and a page into every run whose data are recorded.
 
-    `sort_by` is a metric column of runs_summary.csv that ranks the runs (None: valid net profit).
+    `sort_by` is a metric column of runs_summary.csv that ranks the runs (None: the headline metric
+    on validation).
     The same runs give the same bytes. A damaged file is named on the page and stops nothing.
     Raises UserError when there are no runs, or for a column that there is not.
     """
@@ -45,11 +46,11 @@ def write_report(runs_dir: Path, *, sort_by: str | None, report: Report) -> Repo
 def _written(runs_dir: Path, *, sort_by: str | None, report: Report) -> ReportResult:
     kept = BASELINE_METRICS | ({metric_of(sort_by)} if sort_by else set())
     records = read_runs(runs_dir, baseline_metrics=kept)
-    column = check_column(sort_by, records, flag="--sort_by")
+    check_column(sort_by, records, flag="--sort_by")
     check_writable(runs_dir)
     shelf = Shelf(runs_dir)
     sources = Sources(shelf, Studies(shelf), descriptions())
-    groups = ranking_groups(records, sort_by=column)
+    groups = ranking_groups(records, sort_by=sort_by)
     standings = standings_of(groups, behind_all(runs_dir, records))
     pages = tuple(_write_run_pages(standings, sources))
     page = runs_dir / REPORT

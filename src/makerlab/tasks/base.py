@@ -27,7 +27,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """All policies on the same episodes of one segment; curves show the first of them only."""
+    """All policies on the same episodes of one segment; curves show the first of them only.
+
+    `headline` is the metric that ranks them; `not_to_beat` names those that know what no learner
+    can.
+    """
 
     segment: SegmentName
     episodes: int
@@ -38,6 +42,8 @@ class SegmentResult:
     curves: dict[str, Curve]
     episode_tables: list[dict[str, list[Any]]]
     profits: SegmentProfits
+    headline: str
+    not_to_beat: frozenset[str] = frozenset()
 
 
 class Workbench(Protocol):

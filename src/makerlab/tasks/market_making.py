@@ -16,7 +16,14 @@ from makerlab.evaluation.metrics import (
     metric_estimates,
     point_value,
 )
-from makerlab.evaluation.objective import OBJECTIVE, objective_estimates, objective_value
+from makerlab.evaluation.objective import (
+    OBJECTIVE,
+    episode_objectives,
+    headline_metric,
+    objective_difference,
+    objective_estimates,
+    objective_value,
+)
 from makerlab.evaluation.periods import bar_gains, segment_profits
 from makerlab.evaluation.rollout import Trajectories, evaluation_starts, rollout
 from makerlab.learning.learner import Seats
@@ -136,6 +143,11 @@ class MarketMakingWorkbench:
         metrics: dict[str, dict[str, Estimate]] = {
             name: metric_estimates(values, weights, **chosen) for name, values in sums.items()
         }
+        differences = {
+            name: difference_estimates(sums[learned], sums[name], weights, **chosen)
+            for name in others
+        }
+        objectives = None
         if market.settings.simulates:
             known = objective_estimates(
                 sums,
@@ -146,10 +158,20 @@ class MarketMakingWorkbench:
                 confidence=settings.confidence,
             )
             metrics = {name: {**known[name], **found} for name, found in metrics.items()}
-        differences = {
-            name: difference_estimates(sums[learned], sums[name], weights, **chosen)
-            for name in others
-        }
+            for name, found in differences.items():
+                found[OBJECTIVE] = objective_difference(
+                    sums[learned],
+                    sums[name],
+                    weights,
+                    market.settings,
+                    confidence=settings.confidence,
+                )
+            # Nobody is asked to beat the optimum.
+            objectives = {
+                name: episode_objectives(values, market.settings)
+                for name, values in sums.items()
+                if name != OPTIMUM
+            }
         return SegmentResult(
             segment=segment,
             episodes=len(starts),
@@ -159,7 +181,9 @@ class MarketMakingWorkbench:
             differences=differences,
             curves=curves,
             episode_tables=tables,
-            profits=segment_profits(played, gains),
+            profits=segment_profits(played, gains, objectives=objectives),
+            headline=headline_metric(market.settings),
+            not_to_beat=frozenset({OPTIMUM}) if market.settings.simulates else frozenset(),
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from makerlab.evaluation.objective import HEADLINES
 from makerlab.report.by_config import ConfigSummary, Standing
 from makerlab.report.html.artefacts import Shelf
 from makerlab.report.html.believing import evidence_table, overfitting_sentence
@@ -29,11 +30,10 @@ from makerlab.report.html.verdicts import (
 from makerlab.report.html.view import Section, Subject, Table
 from makerlab.report.ranking import RankingGroup, notes_of
 from makerlab.report.records import RunRecord, why_not_ranked
-from makerlab.report.stored import HEADLINE
 
 BASELINE_METRICS = frozenset(
     {
-        HEADLINE,
+        *HEADLINES,
         *(name for name, _ in PARTS),
         *(f"markout_{bars}_bps" for bars in MARKOUT_BARS),
         DISTANCE,

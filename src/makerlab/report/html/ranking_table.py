@@ -49,12 +49,13 @@ def runs_table(standing: Standing) -> RunsTable:
     group, configs = standing
     metric = metric_of(group.sort_by)
     extra = [name for name in _ALWAYS if name != metric and _known(standing, name)]
-    columns = [f"valid_{metric}", f"test_{metric}", f"test_{DIFFERENCE}"]
+    columns = [f"valid_{metric}", f"test_{metric}", f"test_{DIFFERENCE}{group.headline}"]
     columns += [f"test_{name}" for name in extra]
     labels = {run.path: _label(config, run) for config in configs for run in config.runs}
     order = "smallest" if smaller_is_better(group.sort_by) else "largest"
+    headline = words(group.headline)
     names = [
-        words(column).replace("difference net profit", "net profit minus best baseline's")
+        words(column).replace(f"difference {headline}", f"{headline} minus best baseline's")
         for column in columns
     ]
     rows = [_row(r.record, labels, columns, rank=r.rank) for r in group.ranked]
@@ -104,7 +105,7 @@ def _row(
 def _estimates(record: RunRecord, columns: list[str]) -> Iterator[Cell]:
     for column in columns:
         estimate = record.estimate(column)
-        signed = column.endswith(DIFFERENCE)
+        signed = DIFFERENCE in column
         yield Cell(with_interval(estimate, signed=signed), estimate.value, number=True)
 
 

@@ -46,7 +46,9 @@ def run_page(standing: Standing, record: RunRecord, why_not: str, sources: Sourc
         why_not=why_not,
         facts=facts(group, [record], shelf),
         row=None if config is None else verdict_rows([config])[0],
-        difference=with_interval(record.estimate(f"test_{DIFFERENCE}"), signed=True),
+        difference=with_interval(
+            record.estimate(f"test_{DIFFERENCE}{record.headline}"), signed=True
+        ),
         against=_best_baseline(record),
         evidence=_evidence(configs, record),
         metrics=_metrics(record, shelf, describe),

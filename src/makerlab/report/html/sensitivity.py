@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.report.by_config import over_seeds
 from makerlab.report.html.artefacts import Shelf
 from makerlab.report.html.ladder import Rung, ladder
 from makerlab.report.html.numbers import with_interval, words
 from makerlab.report.html.svg import OWN, Key, Style, legend
 from makerlab.report.html.view import POLICY, Figure, Panel, Section, Subject, Table
-from makerlab.report.stored import HEADLINE
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
 
 _BASELINE = Style(0)
@@ -45,7 +45,7 @@ def _panel(subject: Subject, shelf: Shelf) -> Panel | None:
     names = [name for name in judged[0] if all(name in models for models in judged)]
     rungs = [Rung(_label(judged[0], name), _marks(judged, name, best)) for name in names]
     styles = {name: OWN if name == _LEARNED else _BASELINE for rung in rungs for name in rung.marks}
-    chart = ladder(rungs, styles, label=f"test {words(HEADLINE)} per episode, quote currency")
+    chart = ladder(rungs, styles, label=f"test {words(NET_PROFIT)} per episode, quote currency")
     text = "; ".join(f"{rung.name} {with_interval(rung.marks[_LEARNED])}" for rung in rungs)
     note = (
         ""
@@ -79,7 +79,7 @@ def _marks(judged: Sequence[Models], name: str, best: str) -> dict[str, Estimate
 
 def _estimate(model: Mapping[str, Any], policy: str) -> Estimate:
     policies = (model.get("test") or {}).get("policies") or {}
-    found = (policies.get(policy) or {}).get(HEADLINE) or {}
+    found = (policies.get(policy) or {}).get(NET_PROFIT) or {}
     return Estimate(found.get("value"), found.get("low"), found.get("high")) if found else UNDEFINED
 
 

@@ -8,7 +8,6 @@ from markupsafe import Markup, escape
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.html.numbers import whole, with_interval, words
 from makerlab.report.html.scales import Scale, linear
-from makerlab.report.stored import HEADLINE
 from makerlab.report.verdict import Outcome, Verdict
 from makerlab.statistics.bootstrap import Estimate
 
@@ -113,7 +112,7 @@ def _row(config: ConfigSummary, scale: Scale) -> VerdictRow:
         against=" or ".join(words(name) for name in config.best_baseline.split("/")),
         difference=with_interval(_shown(verdict), signed=True),
         kind=_kind(verdict),
-        forest=forest(_shown(verdict), scale),
+        forest=forest(_shown(verdict), scale, config.headline),
         seeds=verdict.seeds,
         trials=whole(config.trials) if config.trials is not None else "unknown",
         warnings=tuple(_warnings(config)),
@@ -146,7 +145,7 @@ def _warnings(config: ConfigSummary) -> list[str]:
     return found
 
 
-def forest(estimate: Estimate, scale: Scale) -> Markup:
+def forest(estimate: Estimate, scale: Scale, headline: str) -> Markup:
     """Return an interval around its value as a small picture, zero marked."""
     width, height = _FOREST
     middle = height / 2
@@ -162,7 +161,7 @@ def forest(estimate: Estimate, scale: Scale) -> Markup:
                 f'M{ends[0]:.1f} {middle - 4}v8M{ends[1]:.1f} {middle - 4}v8"/>'
             )
         parts.append(f'<use class="mark k0" href="#m3" x="{place:.1f}" y="{middle}"/>')
-    label = escape(f"{words(HEADLINE)} minus the best baseline's: {with_interval(estimate)}")
+    label = escape(f"{words(headline)} minus the best baseline's: {with_interval(estimate)}")
     return Markup(
         f'<svg class="forest" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{label}">{"".join(parts)}</svg>'
