@@ -17,7 +17,8 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--sort_by",
         metavar="COLUMN",
-        help="metric column that ranks the runs, such as valid_sharpe (default: valid_net_profit)",
+        help="metric column that ranks the runs, such as valid_sharpe (default: valid_net_profit; "
+        "valid_objective on simulated markets)",
     )
     parser.add_argument(
         "--top_k", type=_positive, default=10, help="rows shown per table (default: 10)"
@@ -26,7 +27,9 @@ def _parser() -> ArgumentParser:
         "--plot_param", metavar="KEY", help="setting to plot (default: each that varies)"
     )
     parser.add_argument(
-        "--plot_metric", metavar="COLUMN", help="metric to plot (default: valid_net_profit)"
+        "--plot_metric",
+        metavar="COLUMN",
+        help="metric to plot (default: valid_net_profit; valid_objective on simulated markets)",
     )
     parser.add_argument(
         "--spreadsheet",

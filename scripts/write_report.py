@@ -13,7 +13,8 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--sort_by",
         metavar="COLUMN",
-        help="metric column that ranks the runs, such as valid_sharpe (default: valid_net_profit)",
+        help="metric column that ranks the runs, such as valid_sharpe (default: valid_net_profit; "
+        "valid_objective on simulated markets)",
     )
     return parser
 

@@ -11,6 +11,7 @@ from makerlab.errors import UserError
 from makerlab.report.ranking import (
     RankingGroup,
     check_column,
+    default_column,
     estimate_columns,
     notes_of,
     ranking_groups,
@@ -152,6 +153,7 @@ def test_an_unknown_column_names_the_nearest(tmp_path: Path) -> None:
 def test_the_default_column_needs_no_evaluated_run(tmp_path: Path) -> None:
     write_runs(tmp_path, MadeUpRun(evaluated=False))
     records = read_runs(tmp_path, baseline_metrics=PROFIT)
-    assert check_column(None, records, flag="--sort_by") == "valid_net_profit"
+    check_column(None, records, flag="--sort_by")
+    assert default_column(records) == "valid_net_profit"
     with pytest.raises(UserError, match="no run is evaluated yet"):
         check_column("valid_sharpe", records, flag="--sort_by")

@@ -10,9 +10,6 @@ from makerlab.statistics.bootstrap import UNDEFINED, Estimate, percentile_interv
 
 NET_PROFIT = "net_profit"
 OBJECTIVE = "objective"
-HEADLINES = (NET_PROFIT, OBJECTIVE)
-"""What `headline_metric` may return."""
-
 DISTANCE = "distance_to_optimum_pct"
 
 # Two names that only simulated markets have; in a table of all runs candles leave them empty.

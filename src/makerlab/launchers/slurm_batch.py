@@ -143,9 +143,10 @@ def batch_script(settings: SlurmSettings, batch: BatchDirectory, *, jobs: int) -
 
     command = f"{_python(settings)} -u -m submitit.core._submit {shlex.quote(str(batch.path))}"
     more: dict[str, Any] = {"map_count": jobs} if jobs > 1 else {}
-    return _make_sbatch_string(
+    script: str = _make_sbatch_string(
         command=command, folder=batch.path, **parameters(settings, batch.name), **more
     )
+    return script
 
 
 def import_submitit() -> Any:

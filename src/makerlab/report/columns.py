@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from makerlab.evaluation.objective import HEADLINES
 from makerlab.report.records import DIFFERENCE, SEGMENTS
+from makerlab.report.stored import HEADLINES
 
 Describe = Callable[[str], str]
 
@@ -22,6 +22,8 @@ MEANINGS: Mapping[str, str] = {
     "cross_env": "Whether it was judged in another environment than its own; never ranked.",
     "ranking_group": "Runs with the same group were judged on the same data and segments.",
     "rank": "Place within ranking group and fold, by validation unless asked otherwise.",
+    "headline": "The metric by which policies are ranked and judged: net profit on candles, the "
+    "objective of its theory on a simulated market.",
     "inference_period": "What one period is below: a UTC day, or an episode where those make none.",
     "test_periods": "Number of those periods on the test segment.",
     "test_sharpe_per_period": "Sharpe ratio of profits per period on test, not annualised.",

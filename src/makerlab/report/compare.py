@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from makerlab.errors import UserError
-from makerlab.evaluation.objective import HEADLINES, NET_PROFIT
 from makerlab.report.parameters import Value
 from makerlab.report.records import SEGMENTS, RunRecord, read_run
+from makerlab.report.stored import HEADLINES, NET_PROFIT
 from makerlab.runs.directory import RunDirectory
 from makerlab.runs.manifest import read_manifest
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate

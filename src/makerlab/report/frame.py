@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from makerlab.evaluation.objective import HEADLINES
 from makerlab.report.parameters import varying
 from makerlab.report.records import read_runs
 from makerlab.report.spreadsheet import PIVOT_HEADER, tidy_rows
+from makerlab.report.stored import HEADLINES
 
 if TYPE_CHECKING:
     import pandas

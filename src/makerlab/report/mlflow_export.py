@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from makerlab.errors import UserError
-from makerlab.evaluation.objective import HEADLINES
 from makerlab.files import file_hash
 from makerlab.report.records import SEGMENTS, RunRecord, read_runs
+from makerlab.report.stored import HEADLINES
 from makerlab.runs.directory import RunDirectory
 from makerlab.runs.manifest import COMPLETE, read_manifest
 from makerlab.runs.progress import Report

@@ -12,10 +12,10 @@ from typing import Any
 
 from makerlab.config import SYNTHETIC
 from makerlab.errors import UserError, nearest
-from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.files import content_hash
 from makerlab.report.parameters import Value, values_of, varying
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord, why_not_ranked
+from makerlab.report.stored import NET_PROFIT
 
 SMALLER_IS_BETTER = frozenset(
     {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from makerlab.errors import UserError
-from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.report.parameters import Flattener, Parameters, Variants
 from makerlab.report.profits import StoredProfits, read_profits
 from makerlab.report.stored import (
+    NET_PROFIT,
     StoredManifest,
     StoredMetrics,
     read_manifest,

@@ -7,13 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.files import write_bytes
 from makerlab.report.by_config import Standing
 from makerlab.report.columns import Describe, explanations
 from makerlab.report.judgement import Cell
 from makerlab.report.ranking import group_id
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
+from makerlab.report.stored import NET_PROFIT
 from makerlab.report.summary import runs_table
 from makerlab.statistics.bootstrap import Estimate
 

@@ -10,10 +10,14 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from makerlab.errors import UserError
-from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+NET_PROFIT = "net_profit"
+HEADLINES = (NET_PROFIT, "objective")
+"""The metrics by which an evaluation may rank policies; reports keep those of baselines too."""
 
 
 class Stored(BaseModel):

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from pydantic_core import to_json
 
-from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.report.by_config import ConfigSummary, Standing
 from makerlab.report.judgement import (
     JUDGEMENT,
@@ -25,7 +24,7 @@ from makerlab.report.judgement import (
 from makerlab.report.parameters import varying
 from makerlab.report.ranking import RankingGroup, group_id
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
-from makerlab.report.stored import StoredSegment
+from makerlab.report.stored import NET_PROFIT, StoredSegment
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
 from makerlab.statistics.over_seeds import Floats, mean_intervals
 

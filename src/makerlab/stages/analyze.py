@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from makerlab.evaluation.objective import HEADLINES
 from makerlab.files import write_text
 from makerlab.report.behind import behind_all
 from makerlab.report.by_config import Standing, standings_of
 from makerlab.report.planning import Plot, plan_plots
 from makerlab.report.ranking import RankingGroup, check_column, metric_of, ranking_groups
 from makerlab.report.records import RunRecord, read_runs
+from makerlab.report.stored import HEADLINES
 from makerlab.report.summary import configs_table, csv_text, runs_table
 from makerlab.report.tables import group_lines
 from makerlab.runs.owner import check_writable
@@ -70,11 +70,10 @@ def analyze(
 ) -> AnalysisResult:
     """Write the tables (CSV and a spreadsheet), report the rankings, draw the plots, write pages.
 
-    `sort_by` and `plot_metric` are metric columns of the summary (None: the
-    headline metric on validation),
-    `plot_param` a setting (None: each that varies), `plots_dir` None draws nothing. `spreadsheet`
-    None writes one for at most MOST_SPREADSHEET_RUNS runs, `pages` None writes those to open in a
-    browser for at most MOST_REPORT_RUNS. A damaged run is listed and reported and stops nothing.
+    `sort_by` and `plot_metric` are metric columns of the summary (None: the headline
+    metric on validation), `plot_param` a setting (None: each that varies), `plots_dir` None draws
+    nothing. `spreadsheet` None writes one for at most MOST_SPREADSHEET_RUNS runs, `pages` None
+    writes those to open in a browser for at most MOST_REPORT_RUNS. A damaged run is listed and reported and stops nothing.
     Raises UserError when there are no runs, or for a column or setting that there is not; then
     nothing is written.
     """

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from makerlab.evaluation.objective import HEADLINES
 from makerlab.report.by_config import ConfigSummary, Standing
 from makerlab.report.html.artefacts import Shelf
 from makerlab.report.html.believing import evidence_table, overfitting_sentence
@@ -30,6 +29,7 @@ from makerlab.report.html.verdicts import (
 from makerlab.report.html.view import Section, Subject, Table
 from makerlab.report.ranking import RankingGroup, notes_of
 from makerlab.report.records import RunRecord, why_not_ranked
+from makerlab.report.stored import HEADLINES
 
 BASELINE_METRICS = frozenset(
     {

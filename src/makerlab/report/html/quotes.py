@@ -1,5 +1,6 @@
 """A run's episodes bar by bar, packed for the page's own zoomable chart, and a table of fills."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,7 +68,9 @@ def _packed(name: str, episode: Columns) -> dict[str, Any]:
 def _rounded(values: Floats, decimals: int) -> list[float | None]:
     rounded = np.round(values, decimals)
     # Whole numbers are written without their .0: a third of a page is zeros.
-    return [None if x != x else int(x) if x == int(x) else x for x in rounded.tolist()]
+    return [
+        None if not math.isfinite(x) else int(x) if x == int(x) else x for x in rounded.tolist()
+    ]
 
 
 def _fills(name: str, episode: Columns) -> list[tuple[str, ...]]:

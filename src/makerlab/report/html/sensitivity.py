@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from makerlab.evaluation.objective import NET_PROFIT
 from makerlab.report.by_config import over_seeds
 from makerlab.report.html.artefacts import Shelf
 from makerlab.report.html.ladder import Rung, ladder
 from makerlab.report.html.numbers import with_interval, words
 from makerlab.report.html.svg import OWN, Key, Style, legend
 from makerlab.report.html.view import POLICY, Figure, Panel, Section, Subject, Table
+from makerlab.report.stored import NET_PROFIT
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
 
 _BASELINE = Style(0)
