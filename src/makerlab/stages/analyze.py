@@ -73,9 +73,9 @@ def analyze(
     `sort_by` and `plot_metric` are metric columns of the summary (None: the headline
     metric on validation), `plot_param` a setting (None: each that varies), `plots_dir` None draws
     nothing. `spreadsheet` None writes one for at most MOST_SPREADSHEET_RUNS runs, `pages` None
-    writes those to open in a browser for at most MOST_REPORT_RUNS. A damaged run is listed and reported and stops nothing.
-    Raises UserError when there are no runs, or for a column or setting that there is not; then
-    nothing is written.
+    writes those to open in a browser for at most MOST_REPORT_RUNS. A damaged run is listed and
+    reported and stops nothing. Raises UserError when there are no runs, or for a column or setting
+    that there is not; then nothing is written.
     """
     with no_garbage_collection():
         result, drawings = _tables(
