@@ -174,7 +174,7 @@ TRAPS: dict[str, tuple[str, ...]] = {
     ),
     "two processes with all threads each": (
         "learning/test_training.py::test_a_process_takes_one_thread_unless_told_otherwise",
-        "matrix/test_launcher.py::test_a_job_has_one_thread_and_knows_its_parent",
+        "launchers/test_contract.py::test_a_job_has_one_thread_and_knows_its_parent",
     ),
 }
 
