@@ -36,7 +36,7 @@ step  profit
    3    30.5
 ```
 
-A year has 365 days; see [more](docs/more.md#20).
+A year has 365 days; see [more](docs/more.md#20), http://127.0.0.1:8265.
 """
 MORE = "Steps: `20000`. The second best earned\n1.5 less.\n"
 NUMBERS = """\

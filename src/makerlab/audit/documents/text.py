@@ -25,6 +25,7 @@ _NO_NUMBERS = re.compile(
     r"```.*?^```$"
     r"|`[^`]*`"
     r"|\]\([^)]*\)"
+    r"|https?://[^\s)]+"
     r"|\b\d{4}-\d\d-\d\d(?: to \d\d-\d\d)?\b|\b\d\d:\d\d\b"
     rf"|\b\d{{1,2}} {_MONTH}(?: \d{{4}})?\b|\b{_MONTH} \d{{4}}\b"
     r"|^\s*\d+\. "
