@@ -39,7 +39,7 @@ def test_commands_name_scripts_flags_and_targets_that_exist(document: Path) -> N
 
 
 # Pages whose commands take hours on the machine that they were measured on.
-PLAIN = {"known_markets.md", "performance.md"}
+PLAIN = {"performance.md"}
 TYPED_LINE = re.compile(r"^(?:\.venv/bin/|make |python |xargs |seq |sbatch )", re.MULTILINE)
 
 
