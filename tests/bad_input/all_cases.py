@@ -10,6 +10,7 @@ from tests.bad_input.launcher_cases import LAUNCHERS
 from tests.bad_input.matrix_cases import MATRICES, PATHS
 from tests.bad_input.model_cases import ANALYSES, MODELS
 from tests.bad_input.run_cases import RUNS
+from tests.bad_input.simulation_cases import SIMULATIONS
 from tests.bad_input.study_cases import PARAMS, STUDIES
 from tests.bad_input.walk_forward_cases import WALK_FORWARD
 
@@ -27,6 +28,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Model files": MODELS,
     "Analyses": ANALYSES,
     "Audits": AUDITS,
+    "Simulated markets": SIMULATIONS,
     "Matrices": MATRICES,
     "Launchers": LAUNCHERS,
     "Paths": PATHS,

@@ -143,9 +143,13 @@ def _command(name: str) -> Callable[[list[str]], int]:
         "analyze": "analyze_experiments",
         "audit": "audit",
         "calibrate": "calibrate_fills",
+        "compare": "compare_with_optimum",
+        "fills": "describe_fills",
         "fetch": "fetch_candles",
+        "papers": "reproduce_papers",
         "replay": "replay_l2",
         "report": "write_report",
+        "simulate": "simulate_market",
     }
     if name in scripts:
         main: Callable[[list[str]], int] = _script(scripts[name]).main
