@@ -38,8 +38,6 @@ def test_commands_name_scripts_flags_and_targets_that_exist(document: Path) -> N
             assert target in MAKE_TARGETS, f"{document.name}: no make {target}"
 
 
-# Pages whose commands take hours on the machine that they were measured on.
-PLAIN = {"performance.md"}
 TYPED_LINE = re.compile(r"^(?:\.venv/bin/|make |python |xargs |seq |sbatch )", re.MULTILINE)
 
 
@@ -49,7 +47,7 @@ def test_commands_stand_in_blocks_that_are_typed_or_say_why_not(document: Path) 
         if block.language == "sh":
             unknown = set(block.words) - set(NOT_TYPED) - {NEEDS_DATA}
             assert not unknown, f"{document.name}: no reason is known by the name {unknown}"
-        elif block.language in {"", "text"} and document.name not in PLAIN:
+        elif block.language in {"", "text"}:
             assert not TYPED_LINE.search(block.text), f"{document.name}: not typed: {block.text}"
 
 
