@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -131,8 +132,14 @@ def test_jobs_outlive_a_silent_controller(
     launcher: SlurmLauncher, slurm: Slurm, python: Python, tmp_path: Path
 ) -> None:
     starts = tmp_path / "starts"
-    handle = launcher.submit(python(COUNTS, tmp_path / "state", starts, 50))
+    handle = launcher.submit(python(COUNTS, tmp_path / "state", starts, 150))
     wait_for(starts, launcher, handle)
+    # A controller knows after its death what it had written down, which it does every few seconds.
+    written = slurm.conf.parent / "state" / "job_state"
+    deadline = time.monotonic() + 60.0
+    while not written.exists() or written.stat().st_mtime <= starts.stat().st_mtime:
+        assert time.monotonic() < deadline, "the controller has not saved its state"
+        time.sleep(0.1)
     controller = int((slurm.conf.parent / "slurmctld.pid").read_text())
     subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(controller)], check=True)
     assert launcher.poll(handle) is None
