@@ -71,7 +71,7 @@ class RankingGroup:
     @property
     def headline(self) -> str:
         """The metric by which its runs are judged."""
-        return next((record.headline for record in self.records), NET_PROFIT)
+        return _headline(self.records)
 
     @property
     def quick(self) -> bool:
@@ -156,8 +156,12 @@ def ranking_groups(records: Sequence[RunRecord], *, sort_by: str | None) -> list
 
 def default_column(records: Iterable[RunRecord]) -> str:
     """Return the column by which runs are ranked, and drawn, when none is asked for."""
+    return f"valid_{_headline(records)}"
+
+
+def _headline(records: Iterable[RunRecord]) -> str:
     judged = (record.headline for record in records if record.metrics is not None)
-    return f"valid_{next(judged, NET_PROFIT)}"
+    return next(judged, NET_PROFIT)
 
 
 def _group(name: str, runs: Sequence[RunRecord], sort_by: str) -> RankingGroup:
