@@ -9,7 +9,7 @@ from markupsafe import Markup
 from makerlab.report.html.artefacts import Columns, Shelf
 from makerlab.report.html.numbers import words
 from makerlab.report.html.scales import Floats, linear, times
-from makerlab.report.html.svg import OWN, Chart, Key, Style, legend
+from makerlab.report.html.svg import NARROW, OWN, Chart, Key, Style, legend
 from makerlab.report.html.view import POLICY, Figure, Panel, Section, Subject
 
 _TIME = "timestamp"
@@ -112,7 +112,10 @@ def _figure(
         name: np.array([of_pieces(curve, cuts) for curve in curves])
         for name, curves in lines.items()
     }
+    width, height = NARROW
     chart = Chart(
+        width=width,
+        height=height,
         x=times(ends_ms),
         y=linear(np.concatenate([values.ravel() for values in thinned.values()]).tolist()),
         x_label="time (UTC)",

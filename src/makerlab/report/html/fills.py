@@ -7,8 +7,8 @@ import numpy as np
 
 from makerlab.report.html.artefacts import Columns, Shelf
 from makerlab.report.html.numbers import plain, whole, words
-from makerlab.report.html.scales import Floats, categories, linear
-from makerlab.report.html.svg import OWN, Chart, Key, Style, legend
+from makerlab.report.html.scales import Floats, categories, linear, mirrored
+from makerlab.report.html.svg import NARROW, OWN, Chart, Key, Style, legend
 from makerlab.report.html.view import POLICY, Figure, Panel, Section, Subject
 
 MARKOUT_BARS = (1, 5, 15)
@@ -72,7 +72,10 @@ def _markouts(subject: Subject) -> Sequence[Figure]:
     known = [bound for found in table.values() for each in found.values() for bound in each]
     if not names:
         return []
+    width, height = NARROW
     chart = Chart(
+        width=width,
+        height=height,
         x=categories([f"{bars} bar{'s' if bars > 1 else ''}" for bars in MARKOUT_BARS]),
         y=linear([bound for bound in known if bound is not None], zero=True),
         x_label="after the fill's bar",
@@ -122,11 +125,14 @@ def _histogram(caption: str, bought: Floats, sold: Floats, note: str) -> Figure:
     low, high = np.quantile(both, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     counts = [np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] for side in (bought, sold)]
+    width, height = NARROW
     chart = Chart(
+        width=width,
+        height=height,
         x=linear(edges.tolist()),
-        y=linear([*counts[0].tolist(), *(-counts[1]).tolist()], zero=True),
+        y=mirrored(counts[0].tolist(), counts[1].tolist()),
         x_label="basis points",
-        y_label="bid fills above zero, ask fills below",
+        y_label="fills: bid above zero, ask below",
     )
     for found, style, sign, name in ((counts[0], _BID, 1, "bid"), (counts[1], _ASK, -1, "ask")):
         for i, count in enumerate(found.tolist()):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -62,6 +62,12 @@ def linear(
     low = low if zero and low == 0.0 else low - room
     high = high if zero and high == 0.0 else high + room
     return Scale(low, high, _linear_ticks(low, high, ticks, least=1.0 if whole else 0.0))
+
+
+def mirrored(above: Sequence[int], below: Sequence[int]) -> Scale:
+    """Return a scale of counts drawn up from zero and down from it; no label has a sign."""
+    scale = linear([*above, *(-count for count in below)], zero=True, whole=True)
+    return replace(scale, ticks=tuple((value, name.lstrip(MINUS)) for value, name in scale.ticks))
 
 
 def by_size(values: Sequence[float]) -> Scale:

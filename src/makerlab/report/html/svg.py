@@ -14,6 +14,8 @@ from markupsafe import Markup, escape
 from makerlab.report.html.scales import Floats, Scale
 
 WIDTH, HEIGHT = 460, 250
+# Where three stand beside each other: the smaller the picture, the larger its letters.
+NARROW = (370, 230)
 COLOURS = 7
 SHAPES = 7
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 26, 40

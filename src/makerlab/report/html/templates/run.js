@@ -82,7 +82,7 @@
     const every = Math.max(1, Math.ceil((to - from) / count));
     for (let bar = Math.ceil(from / every) * every; bar < to; bar += every) {
       const text = stamp(bar), whole = (to - from) * episode.step > 4 * 86400000;
-      parts.push(`<path class="grid" d="M${x(bar).toFixed(1)} ${TOP}V${height - FOOT}"/><text x="${(x(bar) + 2).toFixed(1)}" y="${height - 8}">${whole ? text.slice(5, 10) : text.slice(5, 16).replace("T", " ")}</text>`);
+      parts.push(`<path class="grid" d="M${x(bar).toFixed(1)} ${TOP}V${height - FOOT}"/><text${x(bar) > right - 75 ? ' class="end"' : ""} x="${(x(bar) + (x(bar) > right - 75 ? -2 : 2)).toFixed(1)}" y="${height - 8}">${whole ? text.slice(5, 10) : text.slice(5, 16).replace("T", " ")}</text>`);
     }
 
     // A quote lives for its whole bar; the close is the price at the bar's end.
