@@ -133,6 +133,13 @@ def test_why_there_is_no_probability_of_overfitting_is_said(
     assert found.probability is None and reason in (found.reason or "")
 
 
+def test_runs_that_all_earned_the_same_tell_nothing_of_overfitting(tmp_path: Path) -> None:
+    for seed in range(3):
+        write(tmp_path, seed, profits_file(policy(np.zeros(20))))
+    found = configs(tmp_path)[0].group.overfitting
+    assert found.probability is None and "earned the same" in (found.reason or "")
+
+
 def test_episodes_of_one_day_are_taken_together_and_keep_their_mean() -> None:
     values = np.arange(12.0)
     starts = tuple(day * DAY_MS + hour for day in range(6) for hour in (0, 3_600_000))

@@ -198,6 +198,10 @@ def _overfitting(runs: Sequence[RunRecord], found: Sequence[StoredProfits]) -> O
     if count < FEWEST_PERIODS:
         why = f"the runs share {count} periods on test, {FEWEST_PERIODS} are needed"
         return Overfitting(None, len(found), count, 0, period, why)
+    if (table == table[:, :1]).all():
+        # Equal ranks all lie on the median, which would count as certain overfitting.
+        why = "all runs earned the same in every period"
+        return Overfitting(None, len(found), count, 0, period, why)
     blocks = min(MOST_BLOCKS, count // 2 - count // 2 % 2)
     probability = probability_of_backtest_overfitting(table, blocks=blocks)
     return Overfitting(probability, len(found), count, blocks, period, None)
