@@ -162,6 +162,6 @@ def browser(profile: Path) -> Iterator[Browser]:
         yield Browser(write_to, read_from)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
         for end in (write_to, read_from):
             os.close(end)

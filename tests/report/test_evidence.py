@@ -166,7 +166,12 @@ def test_damaged_profits_are_a_problem_of_that_run_alone(tmp_path: Path) -> None
 
 def test_both_tables_hold_every_column_without_being_asked(tmp_path: Path) -> None:
     runs = [
-        MadeUpRun(config_name=name, seed=seed, values={"env.alpha": alpha})
+        MadeUpRun(
+            config_name=name,
+            seed=seed,
+            values={"env.alpha": alpha},
+            difference=(2.0 + 0.1 * seed, 0.5, 3.5),
+        )
         for name, alpha in (("one", 0.4), ("two", 0.6))
         for seed in range(3)
     ]

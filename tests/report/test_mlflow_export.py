@@ -114,7 +114,7 @@ def user_interface(folder: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def test_mlflows_interface_opens_it(exported: Path) -> None:
