@@ -8,6 +8,9 @@ from typing import Any
 
 import optuna
 
+from makerlab.tuning.address import read_address, storages_of
+from makerlab.tuning.storage import open_storage
+
 _STAMP = re.compile(r"\d{8}_\d{6}_")
 _CLOCK_KEYS = ("started", "ended", "owner", "command", "git", "created")
 
@@ -34,9 +37,10 @@ def _content(path: Path) -> Any:
         return None
     if path.name == "manifest.json":
         manifest = json.loads(path.read_text())
-        return {key: value for key, value in manifest.items() if key not in _CLOCK_KEYS}
+        kept = {key: value for key, value in manifest.items() if key not in _CLOCK_KEYS}
+        return kept | {"tuned_params": _anywhere(kept.get("tuned_params"))}
     if path.name in {"best_params.json", "metrics.json"}:
-        return json.loads(path.read_text())
+        return _anywhere(json.loads(path.read_text()))
     if path.name == "progress.csv":
         rows = list(csv.DictReader(path.open()))
         return [{k: v for k, v in row.items() if k != "steps_per_second"} for row in rows]
@@ -45,9 +49,15 @@ def _content(path: Path) -> Any:
     return path.read_bytes() if path.suffix == ".zip" else None
 
 
+def _anywhere(content: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out where a study is kept: many hosts need another place than one."""
+    return content and {key: value for key, value in content.items() if key != "storage"}
+
+
 def _trials(runs_dir: Path) -> dict[str, Any]:
     """Return state, parameters and values of every slot of every study."""
-    storage = f"sqlite:///{runs_dir / 'optuna.db'}"
+    (public,) = storages_of(runs_dir, None)
+    storage = open_storage(read_address(public))
     result = {}
     for name in sorted(optuna.get_all_study_names(storage)):
         for trial in optuna.load_study(study_name=name, storage=storage).trials:

@@ -137,15 +137,22 @@ def dashboards_command(arguments: list[str] | None = None) -> int:
         "machine only, until Ctrl-C."
     )
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Where results are.")
-    parser.add_argument("--storage", help="Optuna URL (default: optuna.db in the runs).")
+    parser.add_argument(
+        "--storage",
+        help="Where studies are kept: an Optuna URL, or journal:PATH (default: MAKERLAB_STORAGE, "
+        "else optuna.db and optuna.journal in runs, whichever are there).",
+    )
     parser.add_argument("--optuna_port", type=_port, default=8080, help="First port tried (8080).")
     parser.add_argument(
         "--tensorboard_port", type=_port, default=6006, help="First port tried (6006)."
     )
     given = parser.parse_args(arguments)
     from makerlab.runs.dashboards import dashboards_of, serve
+    from makerlab.tuning.address import storages_of
 
-    serve(dashboards_of(**vars(given)), show_line)
+    studies = storages_of(given.runs_dir, given.storage)
+    ports = {name: getattr(given, name) for name in ("optuna_port", "tensorboard_port")}
+    serve(dashboards_of(given.runs_dir, studies, **ports), show_line)
     return 0
 
 

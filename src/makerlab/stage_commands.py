@@ -72,15 +72,13 @@ def tune_member(arguments: list[str] | None = None) -> Member:
 
     from makerlab.runs.directory import tuning_directory
     from makerlab.stages.resolve import is_tuned
-    from makerlab.tuning.address import storage_in_environment
+    from makerlab.tuning.address import own_storage, read_address, storage_in_environment
 
     algo, fold = resolved.config.train.algo, resolved.config.data_split.fold
     folder = tuning_directory(given.runs_dir, algo, resolved.name, fold=fold)
     study = {
         "runs_dir": given.runs_dir,
-        "storage": given.storage
-        or storage_in_environment()
-        or f"sqlite:///{given.runs_dir / 'optuna.db'}",
+        "storage": given.storage or storage_in_environment() or own_storage(given.runs_dir),
         "study_name": given.study_name,
         "best_params": given.best_params_path or folder.best_params,
         "device": given.device,
@@ -104,7 +102,8 @@ def tune_member(arguments: list[str] | None = None) -> Member:
         check_study(resolved, **study)
 
     target, finished = study["best_params"], None
-    if given.study_name is None and given.storage is None and is_tuned(resolved.config, target):
+    shown = None if given.storage is None else read_address(given.storage).public
+    if given.study_name is None and is_tuned(resolved.config, target, storage=shown):
         finished = f"{target}: already holds the result of this study, nothing to do"
     log = given.logs_dir / f"{resolved.name}_tune.log"
     return Member(log, _prefix(fold=fold), course, jobs=given.jobs, check=check, finished=finished)

@@ -83,12 +83,6 @@ MATRICES = [
         flags="--profile= --group_size 0",
     ),
     _targets(
-        "asks for groups elsewhere",
-        "groups need --launcher local",
-        "tiny.yaml",
-        flags="--profile= --group_size 4 --launcher debug",
-    ),
-    _targets(
         "misspells a stage", "did you mean 'train'?", "tiny.yaml", flags="--profile= --stages trian"
     ),
     _targets(

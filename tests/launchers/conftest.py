@@ -1,7 +1,6 @@
 """Every launcher, and jobs of a few lines for it."""
 
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ray_cluster import start_ray
 from tests.slurm import Slurm, start_slurm
 
 from makerlab.launchers.base import Job, Launcher, Outcome
@@ -35,20 +35,12 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[Any]:
     """A Ray cluster of two raylets on this machine, which this process has joined."""
-    pytest.importorskip("ray", reason="ray is not installed (extra `ray`)")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    import ray
-    from ray.cluster_utils import Cluster
+    for cluster in start_ray():
+        import ray
 
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80 << 20},
-    )
-    cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield cluster
+        ray.shutdown()
 
 
 @pytest.fixture

@@ -127,6 +127,28 @@ def test_a_job_sees_the_folder_and_the_settings_of_whoever_started_it(
 
 
 @pytest.mark.parametrize("launcher", ALL, indirect=True)
+def test_a_job_knows_where_studies_are_kept_and_nothing_else_holds_the_password(
+    launcher: Launcher, python: Python, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {
+        "MAKERLAB_STORAGE": "postgresql://me:secret-1@host/studies",
+        "PGPASSWORD": "secret-2",
+        "PGPASSFILE": "/home/me/.pgpass",
+    }
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    words = f"open(sys.argv[1], 'w').write(' '.join(os.environ[name] for name in {list(known)}))"
+    out = tmp_path / "out"
+    job = python(f"import os, sys; {words}; print('done', file=sys.stderr)", out)
+    assert wait(launcher, launcher.submit(job)).status == 0
+    assert out.read_text().split() == list(known.values())
+    out.unlink()
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written
+    assert not [path for path in written if b"secret-" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("launcher", ALL, indirect=True)
 def test_jobs_have_ends_of_their_own_whatever_their_stage(
     launcher: Launcher, python: Python
 ) -> None:

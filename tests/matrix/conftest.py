@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from tests.commands import REPOSITORY, environment
 from tests.matrix import fake_stages
+from tests.ray_cluster import start_ray
+from tests.slurm import Slurm, start_slurm
 
 
 @dataclass
@@ -86,3 +89,15 @@ def lab(tmp_path: Path) -> Lab:
     path = tmp_path / "my lab"
     path.mkdir()
     return Lab(path, fake_stages.install(tmp_path / "root"))
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """A Slurm of one node; skips, saying so, where there is none."""
+    yield from start_slurm(tmp_path_factory.mktemp("slurm"))
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[Any]:
+    """A Ray cluster of three raylets; skips, saying so, where there is no Ray."""
+    yield from start_ray(nodes=3)

@@ -64,7 +64,16 @@ def main(stage: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
-    for flag in ("config", "profile", "data", "runs_dir", "logs_dir", "plots_dir", "device"):
+    for flag in (
+        "config",
+        "profile",
+        "data",
+        "runs_dir",
+        "logs_dir",
+        "plots_dir",
+        "device",
+        "storage",
+    ):
         parser.add_argument(f"--{flag}")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--fold", type=int)

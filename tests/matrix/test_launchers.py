@@ -2,22 +2,15 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.artefacts import final_files
 from tests.matrix.conftest import Lab
 from tests.matrix.test_drive import record, states, wait_until
-from tests.slurm import Slurm, start_slurm
+from tests.slurm import Slurm
 
 SETTINGS = "kind: slurm\nmemory_gb: 0.5\npoll_seconds: 0.2\nmaximum_jobs: 8\n"
-
-
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    """A Slurm of one node; skips, saying so, where there is none."""
-    yield from start_slurm(tmp_path_factory.mktemp("slurm"))
 
 
 @pytest.fixture
@@ -48,6 +41,59 @@ def test_debug_and_slurm_leave_what_local_leaves(cluster_lab: Lab) -> None:
     assert seen["local"]
     assert seen["debug"] == seen["local"]
     assert seen["slurm"] == seen["local"]
+
+
+@pytest.mark.parametrize("name", ["debug", "slurm", "ray"])
+def test_groups_leave_what_single_jobs_leave(
+    cluster_lab: Lab, request: pytest.FixtureRequest, name: str
+) -> None:
+    """Each member has its own files and its own end, wherever the process is."""
+    lab = cluster_lab
+    if name == "ray":
+        address = request.getfixturevalue("ray_cluster").address
+        path = lab.path / "configs" / "launchers" / "ray.yaml"
+        path.write_text(f"kind: ray\naddress: {address}\n")
+    lab.config("first", run__notes="train fails", run__short_name="first")
+    lab.config("second", env__fee_rate=0.0002)
+    lab.targets("first", "second")
+    assert lab.run("--launcher", "local", "--runs_dir", "local").returncode == 1
+    result = lab.run("--launcher", name, "--runs_dir", name, "--group_size", "2")
+    assert result.returncode == 1
+    assert "first seed 0 train: FAILED, exit status 2: error: the data end" in result.stdout
+    assert "4 of 11 could not be done, 2 of them for want of another:" in result.stdout
+    assert final_files(lab.path / name) == final_files(lab.path / "local")
+    assert not list((lab.path / name / ".groups").iterdir())
+
+
+def test_a_group_of_a_killed_matrix_is_adopted(cluster_lab: Lab, slurm: Slurm) -> None:
+    lab = cluster_lab
+    lab.config("first", run__notes="train sleeps a little", run__short_name="first")
+    lab.targets("first")
+    flags = ("--launcher", "slurm", "--group_size", "2")
+    process = lab.start(*flags)
+    wait_until(lambda: states(lab) == ["running"])
+    (before,) = slurm.run("squeue", "-h", "-o", "%F").split()
+    process.kill()
+    process.communicate()
+    following = lab.start(*flags)
+    wait_until(lambda: states(lab) == ["complete", "complete"])
+    assert len(list((lab.path / "runs" / ".batches").glob("makerlab_train_*"))) == 1
+    assert slurm.run("squeue", "-h", "-t", "all", "-o", "%F").split().count(before) == 1
+    out, _ = following.communicate(timeout=120)
+    assert following.returncode == 0, out
+
+
+def test_a_cancelled_group_counts_as_failed(cluster_lab: Lab, slurm: Slurm) -> None:
+    lab = cluster_lab
+    lab.config("first", run__notes="train sleeps", run__short_name="first")
+    lab.targets("first")
+    process = lab.start("--launcher", "slurm", "--group_size", "2")
+    wait_until(lambda: states(lab) == ["running"])
+    slurm.run("scancel", "--me")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "first seed 1 train: FAILED" in out
+    assert "4 of 5 could not be done" in out
 
 
 def test_jobs_of_a_killed_matrix_are_adopted_and_not_doubled(cluster_lab: Lab) -> None:
@@ -141,6 +187,18 @@ def test_a_dry_run_shows_exact_commands_and_scripts(lab: Lab, kind: str) -> None
     assert shown == path.read_text()
     assert not (lab.path / "runs").exists()
     assert not (lab.path / "logs").exists()
+
+
+@pytest.mark.parametrize("kind", ["local", "slurm", "ray"])
+def test_a_dry_run_shows_groups_and_no_password(lab: Lab, kind: str) -> None:
+    lab.config("first")
+    lab.targets("first")
+    lab.variables |= {"MAKERLAB_STORAGE": "postgresql://me:secret@host/db", "PGPASSWORD": "secret"}
+    shown = lab.dry_run("--launcher", kind, "--group_size", "2", "--jobs", "1")
+    assert shown.count("scripts/run_group.py --stage train --outcomes runs/.groups/") == 1
+    assert shown.count("--seed 0 --reuse") == shown.count("--seed 1 --reuse") == 1
+    assert "secret" not in shown
+    assert "--storage" not in shown
 
 
 def test_a_dry_run_leaves_out_what_is_done(lab: Lab) -> None:

@@ -7,6 +7,7 @@ import pytest
 from makerlab.errors import UserError
 from makerlab.launchers.base import Job, Outcome
 from makerlab.matrix.options import STAGES
+from makerlab.matrix.packing import Packing
 from makerlab.matrix.plan import Node, Work, build_graph
 from makerlab.matrix.scheduler import Result, Running, Scheduler
 
@@ -24,7 +25,9 @@ class Clockwork:
     stop_after: int | None = None
     interrupt_after: int | None = None
     limit: int = 1
+    full: bool = False
     dies: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
 
     requested: bool = field(default=False, init=False)
     time: int = field(default=0, init=False)
@@ -36,6 +39,7 @@ class Clockwork:
     groups: list[list[str]] = field(default_factory=list, init=False)
     places: dict[str, str] = field(default_factory=dict, init=False)
     lost_work: list[str] = field(default_factory=list, init=False)
+    died: set[str] = field(default_factory=set, init=False)
 
     def job(self, work: Work) -> Job | None:
         """Return a job, or say that the result is there, or that it can't be."""
@@ -49,13 +53,14 @@ class Clockwork:
         """Runs may share a process, whatever their config."""
         return "train" if work.stage == "train" else None
 
-    def group_limit(self) -> int:
-        """Return how many may share a process."""
-        return self.limit
+    @property
+    def packing(self) -> Packing:
+        """How many may share a process."""
+        return Packing(self.limit, full=self.full)
 
     def check(self, work: Work) -> str | None:
-        """Find fault with useless results."""
-        return "left nothing" if str(work) in self.useless else None
+        """Find fault with useless results, and with those of whom died."""
+        return "left nothing" if str(work) in {*self.useless, *self.died} else None
 
     def failure(self, work: Work, job: Job, outcome: Outcome) -> tuple[str, ...]:
         """Tell the exit status."""
@@ -64,6 +69,7 @@ class Clockwork:
     def submit(self, job: Job) -> str:
         """Start a job."""
         self.order.append(job.name)
+        self.died.discard(job.name)
         self.running[job.name] = self.time + self.lasts.get(job.name, 1)
         return job.name
 
@@ -86,6 +92,7 @@ class Clockwork:
         del self.running[handle]
         shares = sum(place == self.places[handle] for place in self.places.values()) > 1
         if shares and self.places[handle] in self.dies:
+            self.died |= {handle} - self.left
             return Outcome(-11, lost=True)
         return Outcome(self.status.get(handle, 0))
 
@@ -254,6 +261,13 @@ def test_ready_work_of_one_kind_shares_processes_evenly() -> None:
     assert clockwork.most == 2
 
 
+def test_on_a_cluster_as_few_processes_as_may_be_share_evenly() -> None:
+    """Ninety free places of a queue are no reason to give each run a GPU of its own."""
+    clockwork = Clockwork(limit=4, full=True)
+    run_graph(clockwork, build_graph(list("abc"), (0, 1, 2), ("train",)), jobs=90)
+    assert [len(group) for group in clockwork.groups] == [3, 3, 3]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_no_group_is_larger_than_allowed_and_all_gets_done(limit: int) -> None:
     clockwork = Clockwork(limit=limit)
@@ -287,3 +301,13 @@ def test_members_of_a_process_that_died_are_done_again_by_themselves() -> None:
     failed = [str(work) for work, result in results.items() if result.state == "failed"]
     assert failed == ["b seed 0 train"]
     assert sum(result.state == "done" for result in results.values()) == 6
+
+
+def test_what_a_lost_member_has_left_is_taken() -> None:
+    """A process that an earlier matrix left in a queue says nothing of its members to this one."""
+    names = frozenset({"a seed 0 train", "a seed 1 train"})
+    clockwork = Clockwork(limit=2, dies=names, left=names)
+    results = run_graph(clockwork, build_graph(["a"], (0, 1), ("train",)), jobs=1)
+    assert set(states(results).values()) == {"done"}
+    assert clockwork.order == sorted(names)
+    assert clockwork.lost_work == []

@@ -15,14 +15,17 @@ from tests.commands import command, environment, run
 
 from makerlab.errors import Failed, UserError
 from makerlab.runs.dashboards import HOST, Dashboard, dashboards_of, free_port, serve
+from makerlab.tuning.address import own_storage, read_address, storages_of
+from makerlab.tuning.storage import open_storage
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(params=["database", "journal"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder with runs and a study of one trial."""
     (tmp_path / "runs").mkdir()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(study_name="mine", storage=f"sqlite:///{tmp_path}/runs/optuna.db")
+    own = own_storage(tmp_path / "runs", shared=request.param == "journal")
+    study = optuna.create_study(study_name="mine", storage=open_storage(read_address(own)))
     study.add_trial(optuna.trial.create_trial(value=1.0))
     return tmp_path
 
@@ -65,8 +68,19 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
         assert free_port(taken) > taken
 
 
+def test_a_password_is_not_seen_among_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAKERLAB_STORAGE", "postgresql://me:secret@host/studies")
+    studies = storages_of(tmp_path, None)
+    first, _ = dashboards_of(tmp_path, studies, optuna_port=8080, tensorboard_port=6006)
+    assert "secret" not in " ".join([first.title, *first.command])
+    assert "me@host/studies" in first.title
+    assert "me:secret@host" in first.environment["MAKERLAB_STORAGE"]
+
+
 def test_without_studies_only_tensorboard_is_started(tmp_path: Path) -> None:
-    found = dashboards_of(tmp_path, storage=None, optuna_port=8080, tensorboard_port=6006)
+    found = dashboards_of(tmp_path, {}, optuna_port=8080, tensorboard_port=6006)
     assert [dashboard.title for dashboard in found] == ["TensorBoard"]
 
 
@@ -81,7 +95,9 @@ def test_one_that_ends_by_itself_is_said_with_its_last_words(tmp_path: Path) -> 
 
 def test_no_runs_and_bad_ports_are_bad_input(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such directory of runs"):
-        dashboards_of(tmp_path / "none", storage=None, optuna_port=1, tensorboard_port=2)
+        dashboards_of(tmp_path / "none", {}, optuna_port=1, tensorboard_port=2)
+    with pytest.raises(UserError, match="none: no such file of studies"):
+        storages_of(tmp_path, "journal:none")
     result = run(tmp_path, "scripts/start_dashboards.py", "--optuna_port", 80)
     assert result.returncode == 2
     assert "expected a port from 1024 to 65535" in result.stderr

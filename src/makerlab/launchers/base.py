@@ -17,6 +17,10 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
 )
 LAST_LINES = 20
+# How a stage leaves that was asked to, before and after it has learned to save its state.
+STOPPED = frozenset(
+    sign for number in (signal.SIGINT, signal.SIGTERM) for sign in (128 + number, -number)
+)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class _Submitted:
     since: float = 0.0
     gone: float | None = None
     cancelled: bool = False
+    killed: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class SlurmLauncher:
             self._here.cancel(handle, kill=kill)
             return
         submitted = self._jobs[handle]
-        submitted.cancelled = True
+        submitted.cancelled, submitted.killed = True, kill
         if submitted.task is None:
             self._waiting.remove(submitted)
         else:
@@ -213,8 +214,10 @@ class SlurmLauncher:
             text = f"{text}\nleft the queue without a word"
         elif entry is not None and entry.state != "COMPLETED" and status != 0:
             text = f"{entry.sentence()}\n{text}"
-        ended = -signal.SIGKILL if status is None else status
-        return keep_errors(submitted.job, ended, text, self._error_log)
+        if status is None:
+            asked = entry is not None and entry.state == "CANCELLED" and not submitted.killed
+            status = -signal.SIGTERM if asked else -signal.SIGKILL
+        return keep_errors(submitted.job, status, text, self._error_log)
 
     def _may_speak(self, submitted: _Submitted, entry: Entry | None) -> bool:
         """Whether the note of how a job ended may still appear."""

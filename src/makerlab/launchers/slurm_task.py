@@ -17,11 +17,9 @@ from typing import Any, NoReturn
 from submitit.helpers import DelayedSubmission
 
 from makerlab.files import write_json
-from makerlab.launchers.base import job_environment
+from makerlab.launchers.base import STOPPED, job_environment
 from makerlab.launchers.slurm_queue import was_cancelled
 
-# How a stage leaves that was asked to, before and after it has learned to save its state.
-_STOPPED = {128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGINT}
 _PATIENCE_SECONDS = 10.0
 
 
@@ -49,7 +47,7 @@ class StageTask:
             if not (self._told and _ends_soon(self._pid)):
                 _ask_to_leave(self._pid)
             status = _wait(self._pid)
-            if status not in _STOPPED:
+            if status not in STOPPED:
                 _leave(outcome, status)
         return DelayedSubmission(StageTask(), command, outcome, errors)
 

@@ -31,7 +31,7 @@ def matrix_command(arguments: list[str] | None = None, *, root: Path) -> int:
         default=DEFAULTS.group_size,
         metavar="auto|N",
         help="Runs, or studies, of one shape per process (default: auto: one on a CPU, where more "
-        "save nothing, all on a GPU that fit).",
+        "save nothing, all on a GPU that fit; 8 in a cluster's job with a whole GPU).",
     )
     parser.add_argument(
         "--device", choices=DEVICES, default=DEFAULTS.device, help="Where to compute."

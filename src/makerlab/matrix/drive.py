@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from makerlab.errors import UserError
 from makerlab.launchers.base import Launcher
 from makerlab.launchers.choose import Place, make_launcher, places
-from makerlab.launchers.settings import load_launcher
+from makerlab.launchers.settings import LauncherSettings, load_launcher
 from makerlab.matrix import analysis
 from makerlab.matrix.devices import computes_on_cpu
 from makerlab.matrix.display import Display, choose_display
 from makerlab.matrix.grouping import GroupLauncher
-from makerlab.matrix.jobs import LOCAL, StageWorkshop
+from makerlab.matrix.jobs import StageWorkshop
 from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.options import MatrixOptions
+from makerlab.matrix.packing import computes_here
 from makerlab.matrix.plan import (
     ANALYZE,
     Node,
@@ -37,6 +37,7 @@ from makerlab.matrix.scheduler import (
     Scheduler,
 )
 from makerlab.matrix.watch import Watcher
+from makerlab.runs.directory import groups_directory
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 from makerlab.runs.stopping import StopRequest
@@ -51,11 +52,6 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
     Interrupted, with all jobs stopped and resumable, when asked to stop.
     """
     settings = load_launcher(options.launcher, debugger=options.debugger)
-    if (options.group_size or 1) > 1 and options.launcher != LOCAL:
-        raise UserError(
-            f"--group_size {options.group_size}: groups need --launcher {LOCAL}, "
-            f"found '{options.launcher}'"
-        )
     experiments = load_experiments(options)
     for directory in (options.runs_dir, options.logs_dir, options.plots_dir):
         check_writable(directory)
@@ -66,9 +62,8 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
         with matrix_lock(options.runs_dir, say) as lock:
             ledger = Ledger(options, experiments)
             place = _place(options, root, lock)
-            jobs = places(settings, options.jobs)
             with contextlib.closing(make_launcher(settings, place)) as launcher:
-                return _Drive(options, ledger, root, launcher, jobs, display, say).drive()
+                return _Drive(options, ledger, root, settings, launcher, display, say).drive()
 
 
 def _place(options: MatrixOptions, root: Path, lock: int) -> Place:
@@ -106,8 +101,8 @@ class _Drive:
     options: MatrixOptions
     ledger: Ledger
     root: Path
+    settings: LauncherSettings
     launcher: Launcher
-    jobs: int
     display: Display
     say: Report
 
@@ -148,10 +143,11 @@ class _Drive:
     def _schedule(
         self, graph: dict[Work, Node], record: MatrixRecord, stop: StopRequest
     ) -> Results:
-        jobs = self.jobs
+        jobs = places(self.settings, self.options.jobs)
         watcher = Watcher(graph, self.ledger, record, self.display, self.say, jobs)
-        workshop = StageWorkshop(self.ledger, self.root)
-        launcher = GroupLauncher(self.launcher, workshop.group)
+        workshop = StageWorkshop(self.ledger, self.root, self.settings)
+        outcomes = groups_directory(self.options.runs_dir)
+        launcher = GroupLauncher(self.launcher, workshop.group, outcomes)
         return Scheduler(graph, workshop, launcher, watcher, stop, jobs).run()
 
     def _should_analyze(self, graph: dict[Work, Node], results: Results) -> bool:
@@ -167,7 +163,9 @@ class _Drive:
 
     def _check_device(self, graph: dict[Work, Node]) -> None:
         """Refuse a device that is not there once, not in every job; torch is slow to import."""
-        if self.options.device in {"auto", "cpu"} or all(map(self.ledger.is_done, graph)):
+        if self.options.device in {"auto", "cpu"} or not computes_here(self.settings):
+            return
+        if all(map(self.ledger.is_done, graph)):
             return
         from makerlab.learning.device import check_device
 

@@ -1,5 +1,6 @@
 """What a matrix would start: exact commands and batch scripts, nothing started, nothing written."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -17,6 +18,7 @@ from makerlab.matrix.plan import (
     folds_of,
     load_experiments,
 )
+from makerlab.runs.directory import groups_directory
 
 
 def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
@@ -31,12 +33,12 @@ def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
         folds=folds_of(experiments),
     )
     open_work = [work for work in graph if not ledger.is_done(work)]
-    workshop = StageWorkshop(ledger, root)
+    workshop = StageWorkshop(ledger, root, settings)
     limit = places(settings, options.jobs)
     output.write(f"# {len(graph) - len(open_work)} of {len(graph)} are done\n")
     for stage in [stage for stage in STAGES if stage in options.stages]:
         works = [work for work in open_work if work.stage == stage]
-        jobs, unknown = _jobs(workshop, ledger, works)
+        jobs, unknown = _jobs(workshop, ledger, works, free=limit)
         if jobs:
             output.write(f"\n# {stage}\n")
             for line in preview(settings, jobs, runs_dir=options.runs_dir, places=limit):
@@ -53,11 +55,28 @@ def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
 
 
 def _jobs(
-    workshop: StageWorkshop, ledger: Ledger, works: list[Work]
+    workshop: StageWorkshop, ledger: Ledger, works: list[Work], *, free: int
 ) -> tuple[list[Job], list[Work]]:
     """Return the jobs of one stage, and the work whose command is not known yet."""
     unknown = [
         work for work in works if work.stage == "evaluate" and ledger.complete_run(work) is None
     ]
-    jobs = [workshop.job(work) for work in works if work not in unknown]
-    return [job for job in jobs if job is not None], unknown
+    kinds: dict[object, list[Job]] = {}
+    for work in works:
+        job = None if work in unknown else workshop.job(work)
+        if job is not None:
+            kinds.setdefault(workshop.group_key(work) or work, []).append(job)
+    groups = [group for jobs in kinds.values() for group in _packed(workshop, jobs, free)]
+    # The name of the note is made up when the group is submitted.
+    note = groups_directory(ledger.options.runs_dir) / "XXXXXXXX.jsonl"
+    return [
+        group[0] if len(group) == 1 else workshop.group(group, note) for group in groups
+    ], unknown
+
+
+def _packed(workshop: StageWorkshop, jobs: list[Job], free: int) -> Iterator[list[Job]]:
+    """Yield the groups of jobs that may share a process."""
+    while jobs:
+        size = workshop.packing.size(len(jobs), free)
+        yield jobs[:size]
+        jobs, free = jobs[size:], max(free - 1, 1)

@@ -7,22 +7,24 @@ from pathlib import Path
 
 from makerlab.errors import UserError
 from makerlab.launchers.base import Job, Outcome, describe_status
+from makerlab.launchers.settings import LauncherSettings
 from makerlab.matrix import analysis
-from makerlab.matrix.devices import computes_on_cpu
 from makerlab.matrix.ledger import FoundRun, Ledger
+from makerlab.matrix.packing import Packing, computes_here, packing_of
 from makerlab.matrix.plan import ANALYZE, Work
+from makerlab.tuning.address import own_storage, storage_in_environment
 
 SHOWN_LINES = 5
-LARGEST_GROUP = 64
-LOCAL = "local"
 _GROUPED = {"tune": "tune_mm_sac.py", "train": "train_mm_sac.py"}
 
 
 class StageWorkshop:
     """Writes the command lines of stages; `root` is the folder that holds the scripts."""
 
-    def __init__(self, ledger: Ledger, root: Path) -> None:
+    def __init__(self, ledger: Ledger, root: Path, settings: LauncherSettings) -> None:
         self._ledger, self._options, self._root = ledger, ledger.options, root
+        self._shared = not computes_here(settings)
+        self._packing = packing_of(settings, ledger.options)
 
     def job(self, work: Work) -> Job | None:
         """Return the job of a piece of work, None when its result is there already.
@@ -38,6 +40,11 @@ class StageWorkshop:
             "analyze": self._analyze,
         }
         return makers[work.stage](work)
+
+    @property
+    def packing(self) -> Packing:
+        """How many may share a process."""
+        return self._packing
 
     def group_key(self, work: Work) -> object:
         """Return what work must have in common to share a process, None for work that can't."""
@@ -56,27 +63,15 @@ class StageWorkshop:
         shared = ("net_arch", "batch_size", "train_freq", "gradient_steps", "precision")
         return ("train", *(getattr(config.train, name) for name in shared))
 
-    def group_limit(self) -> int:
-        """Return how many may share a process: on a CPU, left to itself, each has its own.
-
-        Forks share all that is shared within a process, and a core has no more arithmetic to give
-        to several networks than to one.
-        """
-        options = self._options
-        if options.group_size is not None:
-            return options.group_size
-        # Elsewhere than on this machine nobody could read what becomes of members.
-        one_each = options.launcher != LOCAL or computes_on_cpu(options.device)
-        return 1 if one_each else LARGEST_GROUP
-
     def group(self, jobs: list[Job], outcomes: Path) -> Job:
         """Return the job that does several jobs of one stage in one process."""
         (stage,) = {job.stage for job in jobs}
         members = [word for job in jobs for word in ("--member", shlex.join(job.command[2:]))]
         flags = ("--stage", stage, "--outcomes", str(outcomes), *members)
         command = self._command("scripts/run_group.py", *flags)
-        name = ", ".join(job.name for job in jobs)
-        return Job(name=name, command=command, key=f"group {name}", stage=stage)
+        # Where outcomes go is no part of the key: it is another place each time.
+        key = f"group {', '.join(job.key for job in jobs)}"
+        return Job(", ".join(job.name for job in jobs), command, key, stage=stage)
 
     def check(self, work: Work) -> str | None:
         """Return what is wrong when a stage ended well but its result is not what was asked for."""
@@ -109,7 +104,7 @@ class StageWorkshop:
         return Job(
             name=str(work),
             stage=work.stage,
-            command=self._command(_GROUPED["tune"], *self._config_flags(work)),
+            command=self._command(_GROUPED["tune"], *self._config_flags(work), *self._storage()),
             key=f"tune {self._ledger.tuning(work).path}",
             log=self._options.logs_dir / f"{experiment.name}_tune.log",
         )
@@ -153,6 +148,12 @@ class StageWorkshop:
             if run.evaluate_settings.get(name) != value:
                 flags += ["--set", f"evaluate.{name}={json.dumps(value)}"]
         return flags
+
+    def _storage(self) -> tuple[str, ...]:
+        """Return flags for studies that many hosts write, unless the environment says where."""
+        if not self._shared or storage_in_environment() is not None:
+            return ()
+        return ("--storage", own_storage(self._options.runs_dir, shared=True))
 
     def _config_flags(self, work: Work) -> tuple[str, ...]:
         options = self._options

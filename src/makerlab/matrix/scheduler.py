@@ -1,6 +1,5 @@
 """Runs a graph of work on a limited number of places, and finishes all that can be finished."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Protocol
 from makerlab.errors import UserError
 from makerlab.launchers.base import Job, Outcome, describe_status
 from makerlab.matrix.grouping import GroupLauncher
+from makerlab.matrix.packing import Packing
 from makerlab.matrix.plan import Node, Work
 
 DONE = "done"
@@ -67,8 +67,9 @@ class Workshop(Protocol):
         """Return what work must have in common to share a process, None for work that can't."""
         ...
 
-    def group_limit(self) -> int:
-        """Return how many may share a process."""
+    @property
+    def packing(self) -> Packing:
+        """How many may share a process."""
         ...
 
     def check(self, work: Work) -> str | None:
@@ -201,10 +202,10 @@ class Scheduler:
     def _with_others(self, work: Work) -> list[Work]:
         """Return work with what is ready, of its kind, and shares a process with it.
 
-        Free places get equal shares. What a dead process has lost is done alone.
+        What a dead process has lost is done alone.
         """
-        limit = self.workshop.group_limit()
-        key = None if limit == 1 or work in self._alone else self.workshop.group_key(work)
+        packing = self.workshop.packing
+        key = None if packing.limit == 1 or work in self._alone else self.workshop.group_key(work)
         if key is None:
             return [work]
         like = [
@@ -215,8 +216,8 @@ class Scheduler:
             and self._is_ready(node)
             and self.workshop.group_key(node.work) == key
         ]
-        share = math.ceil(len(like) / self._free())
-        return [work, *(other for other in like if other != work)][: min(limit, share)]
+        size = packing.size(len(like), self._free())
+        return [work, *(other for other in like if other != work)][:size]
 
     def _free(self) -> int:
         """Return how many more processes may run."""
@@ -228,11 +229,13 @@ class Scheduler:
         for running, outcome in ended:
             self._running.remove(running)
             seconds = self.clock() - running.started
-            if outcome.lost and not self.stop.requested:
+            if not outcome.lost or self.stop.requested:
+                self._end(running.work, self._judge(running, outcome, seconds))
+            elif self.workshop.check(running.work) is None:
+                self._end(running.work, Result(DONE, seconds))
+            else:
                 self._alone.add(running.work)
                 self.observer.lost(running)
-            else:
-                self._end(running.work, self._judge(running, outcome, seconds))
         return bool(ended)
 
     def _judge(self, running: Running, outcome: Outcome, seconds: float) -> Result:

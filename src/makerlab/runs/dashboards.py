@@ -5,32 +5,40 @@ They listen on this machine only, and live as long as the command that started t
 
 import contextlib
 import importlib.util
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from makerlab.errors import Failed, UserError
 from makerlab.runs.progress import Report
 
 HOST = "127.0.0.1"
+STUDIES_MODULE = "makerlab.tuning.studies_server"
 PATIENCE_SECONDS = 90.0
 POLL_SECONDS = 0.3
+
+Environment = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A server to start: what it is, its module, its port and its arguments."""
+    """A server to start: what it is, its module, its port and its arguments.
+
+    Secrets are for its environment: arguments are seen by everyone on the machine.
+    """
 
     title: str
     module: str
     port: int
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    environment: Environment = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -45,22 +53,21 @@ class Dashboard:
 
 
 def dashboards_of(
-    runs_dir: Path, *, storage: str | None, optuna_port: int, tensorboard_port: int
+    runs_dir: Path, studies: Mapping[str, Environment], *, optuna_port: int, tensorboard_port: int
 ) -> list[Dashboard]:
     """Return the dashboards that have something to show; a port that is taken gives the next free.
 
-    `storage` is Optuna's URL (None: the database of the runs, if it is there). Raises UserError
-    when there is nothing to show or something is not installed.
+    `studies` are environments that name storages, see `tuning.address.storages_of`. Raises
+    UserError when there is nothing to show or something is not installed.
     """
     if not runs_dir.is_dir():
         raise UserError(f"{runs_dir}: no such directory of runs; make some with `make matrix`")
-    found = []
-    database = runs_dir / "optuna.db"
-    if storage is not None or database.is_file():
+    found: list[Dashboard] = []
+    for shown, named in studies.items():
         _check_installed("optuna_dashboard", "dashboard")
-        place = storage or f"sqlite:///{database}"
-        port = free_port(optuna_port)
-        found.append(Dashboard("Optuna studies", "optuna_dashboard._cli", port, (place,)))
+        port = free_port(optuna_port, taken={one.port for one in found})
+        title = f"Optuna studies in {shown}"
+        found.append(Dashboard(title, STUDIES_MODULE, port, environment=named))
     port = free_port(tensorboard_port, taken={one.port for one in found})
     found.append(Dashboard("TensorBoard", "tensorboard.main", port, ("--logdir", str(runs_dir))))
     return found
@@ -104,7 +111,10 @@ class _Server:
         self.dashboard = dashboard
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed at exit
         self._process = subprocess.Popen(
-            dashboard.command, stdout=subprocess.DEVNULL, stderr=self._said
+            dashboard.command,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            env=os.environ | dashboard.environment,
         )
 
     def __enter__(self) -> "_Server":

@@ -216,6 +216,21 @@ def batches_directory(runs_dir: Path) -> Path:
     return runs_dir / ".batches"
 
 
+def groups_directory(runs_dir: Path) -> Path:
+    """Return where processes of several jobs note how each of them ends."""
+    return runs_dir / ".groups"
+
+
+def studies_database(runs_dir: Path) -> Path:
+    """Return the SQLite file of the studies that processes of one machine work on."""
+    return runs_dir / "optuna.db"
+
+
+def studies_journal(runs_dir: Path) -> Path:
+    """Return the journal of the studies that many hosts work on."""
+    return runs_dir / "optuna.journal"
+
+
 @dataclass(frozen=True)
 class TuningDirectory:
     """Names of the files of one config's tuning."""

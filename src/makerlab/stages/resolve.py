@@ -123,12 +123,15 @@ def read_best_params(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def is_tuned(config: Config, best_params: Path) -> bool:
-    """Return whether a file holds the result of this study with as many trials."""
+def is_tuned(config: Config, best_params: Path, *, storage: str | None = None) -> bool:
+    """Return whether a file holds the result of this study with as many trials.
+
+    With a `storage`, as it may be shown, the study must be kept there.
+    """
     if not best_params.is_file():
         return False
     found = read_best_params(best_params)
-    same = found.get("tune_key") == tune_key(config)
+    same = found.get("tune_key") == tune_key(config) and storage in {None, found.get("storage")}
     return same and bool(found["n_trials"] >= config.tune.n_trials)
 
 

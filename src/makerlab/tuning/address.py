@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from makerlab.errors import UserError
+from makerlab.runs.directory import studies_database, studies_journal
 
 Kind = Literal["sqlite", "server", "journal"]
 
@@ -66,6 +67,34 @@ def read_address(text: str) -> StorageAddress:
 def storage_in_environment() -> str | None:
     """Return the storage that the environment names, None if it names none."""
     return os.environ.get(VARIABLE) or None
+
+
+def own_storage(runs_dir: Path, *, shared: bool = False) -> str:
+    """Return the storage that a runs directory has of its own.
+
+    SQLite needs locks that many shared file systems lack: where many hosts write, it is a journal.
+    """
+    if shared:
+        return f"journal:{studies_journal(runs_dir)}"
+    return f"sqlite:///{studies_database(runs_dir)}"
+
+
+def storages_of(runs_dir: Path, given: str | None) -> dict[str, dict[str, str]]:
+    """Return what names the storages of a runs directory to a process, by what may be shown.
+
+    That is a variable, since command lines are seen by everyone on the machine. Storages are the
+    one that is given, else the one of the environment, else those that lie with the runs. Raises
+    UserError for a file that is not there.
+    """
+    named = given or storage_in_environment()
+    if named is not None:
+        address = read_address(named)
+        if address.path is not None and not address.path.is_file():
+            raise UserError(f"{address.path}: no such file of studies; see --storage")
+        return {address.public: {VARIABLE: named}}
+    own = [read_address(own_storage(runs_dir, shared=shared)) for shared in (False, True)]
+    there = [each.public for each in own if each.path is not None and each.path.is_file()]
+    return {public: {VARIABLE: public} for public in there}
 
 
 def recorded_address(public: str) -> StorageAddress:

@@ -19,7 +19,7 @@ from makerlab.report.html.numbers import NOTHING, plain
 from makerlab.report.html.scales import Scale, linear
 from makerlab.report.html.svg import OWN, Chart, Key, Style, legend
 from makerlab.report.html.view import Figure, Panel, Section, Subject, Table
-from makerlab.tuning.address import StorageAddress, recorded_address
+from makerlab.tuning.address import StorageAddress, read_address, recorded_address
 from makerlab.tuning.storage import open_storage, storage_errors
 
 FEWEST_TRIALS = 8
@@ -109,9 +109,10 @@ def studies_section(subjects: Sequence[Subject], studies: Studies) -> Section:
 def _found(storage: str, runs_dir: Path) -> StorageAddress:
     """Return where a study lies; beside its runs when they were moved together."""
     address = recorded_address(storage)
-    if address.kind == "sqlite" and address.path is not None and not address.path.is_file():
-        return recorded_address(f"sqlite:///{runs_dir / address.path.name}")
-    return address
+    if address.path is None or address.path.is_file():
+        return address
+    beside = runs_dir / address.path.name
+    return read_address(f"sqlite:///{beside}" if address.kind == "sqlite" else f"journal:{beside}")
 
 
 def _open(address: StorageAddress) -> optuna.storages.BaseStorage:

@@ -1,0 +1,125 @@
+"""Real trainings on a real Slurm, disturbed: their artefacts are those of a quiet local run."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.artefacts import final_files
+from tests.matrix.real_matrix import LONG_CONFIG, RealMatrix, finish, wait_until
+from tests.slurm import Slurm
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = {"memory_gb": 0.5, "poll_seconds": 0.5, "minutes": 10}
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a local training leaves that nobody disturbs."""
+    matrix = make_matrix(tmp_path_factory.mktemp("quiet"))
+    matrix.run("local")
+    assert matrix.begins("local") == [0]
+    return final_files(matrix.runs("local"))
+
+
+@pytest.fixture
+def matrix(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealMatrix]:
+    """The same training, to be run in the Slurm."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
+    yield make_matrix(tmp_path)
+    slurm.run("scancel", "--me")
+
+
+def make_matrix(folder: Path) -> RealMatrix:
+    made = RealMatrix(folder, ("--stages", "train,evaluate", "--seeds", "3", "--device", "cpu"))
+    made.config("one", text=LONG_CONFIG)
+    return made
+
+
+def begun(matrix: RealMatrix) -> subprocess.Popen[str]:
+    """Start a matrix and return once its training is well under way."""
+    process = matrix.start("slurm", **SETTINGS)
+    wait_until(lambda: matrix.steps("slurm") > 10_000)
+    return process
+
+
+def test_a_time_limit_is_a_pause(matrix: RealMatrix, quiet: dict[str, Any]) -> None:
+    """Trap: a requeued job that starts anew, or counts as failed."""
+    matrix.run("slurm", **SETTINGS | {"minutes": 1, "warning_seconds": 30})
+    begins = matrix.begins("slurm")
+    assert len(begins) >= 2
+    assert begins[0] == 0
+    assert begins == sorted(set(begins))
+    assert final_files(matrix.runs("slurm")) == quiet
+
+
+def test_preemption_is_a_pause(matrix: RealMatrix, quiet: dict[str, Any], slurm: Slurm) -> None:
+    process = begun(matrix)
+    slurm.run("scancel", "--me", "--signal=TERM")
+    finish(process)
+    assert continued_once(matrix)
+    assert final_files(matrix.runs("slurm")) == quiet
+
+
+def test_what_was_cancelled_goes_on_with_the_next_matrix(
+    matrix: RealMatrix, quiet: dict[str, Any], slurm: Slurm
+) -> None:
+    process = begun(matrix)
+    slurm.run("scancel", "--me")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "CANCELLED" in output
+    matrix.run("slurm", **SETTINGS)
+    assert continued_once(matrix)
+    assert final_files(matrix.runs("slurm")) == quiet
+
+
+@pytest.mark.parametrize("dies", ["the daemon", "the node"])
+def test_a_node_may_fail(
+    matrix: RealMatrix, quiet: dict[str, Any], slurm: Slurm, dies: str
+) -> None:
+    """A daemon that comes back finds its jobs at work; with them dead, Slurm begins them anew."""
+    process = begun(matrix)
+    kill_daemon(slurm)
+    if dies == "the node":
+        kill_all(lambda job: job == str(slurm.conf))
+    slurm.start()
+    process.communicate(timeout=900)
+    matrix.run("slurm", **SETTINGS)
+    if dies == "the node":
+        assert continued_once(matrix)
+    else:
+        assert matrix.begins("slurm") == [0]
+    assert final_files(matrix.runs("slurm")) == quiet
+
+
+def continued_once(matrix: RealMatrix) -> bool:
+    """Whether a training began and was continued from somewhere in its midst, once."""
+    begins = matrix.begins("slurm")
+    return len(begins) == 2 and begins[0] == 0 < begins[1]
+
+
+def kill_daemon(slurm: Slurm) -> None:
+    pid = int((slurm.conf.parent / "slurmd.pid").read_text())
+    os.kill(pid, 9)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+
+
+def kill_all(belongs: Callable[[str], bool]) -> None:
+    """Kill all processes of the jobs of one Slurm, what watches over them first."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            inside = process.name().startswith("slurmstepd")
+            variables = process.environ()
+        except psutil.Error:
+            continue
+        if belongs(variables.get("SLURM_CONF", "")) and ("SLURM_JOB_ID" in variables or inside):
+            found.append((not inside, process))
+    assert found
+    for _, process in sorted(found, key=lambda each: each[0]):
+        process.kill()
