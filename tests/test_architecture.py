@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "src" / "makerlab"
 # A module imports from its own level and from those above it; levels in one tuple share a place.
 FLOW: tuple[tuple[str, ...], ...] = (
     ("registration",),
-    ("errors", "files", "theory"),
+    ("compiling", "errors", "files", "theory"),
     ("cli", "config"),
     ("data",),
     ("statistics",),

@@ -10,12 +10,12 @@ import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from makerlab.compiling import kept
 from makerlab.config.settings import SyntheticSettings
 from makerlab.data.candles import Candles, DataSource, load_candles
 from makerlab.errors import UserError
@@ -204,7 +204,7 @@ def _draw(rng: np.random.Generator, bars: int, substeps: int) -> _Draws:
     )
 
 
-@numba.njit(cache=True)
+@kept
 def _simulate_bars(state: Floats, process: _Process, draws: _Draws) -> tuple[Floats, Floats]:
     """Advance `state` by one day of bars.
 

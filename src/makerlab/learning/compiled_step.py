@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from makerlab.learning.compiling import kept, part
+from makerlab.compiling import kept, part
 from makerlab.learning.fast_update import (
     CRITICS,
     HALF_LOG_TWO_PI,

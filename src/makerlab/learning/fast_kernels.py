@@ -8,10 +8,10 @@ cold; here they are four calls. `fast_update.SacUpdate` states the same in torch
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from makerlab.compiling import kept
 from makerlab.learning.fast_update import (
     HALF_LOG_TWO_PI,
     LOG_STD_BOUNDS,
@@ -96,7 +96,7 @@ class CpuSacUpdate(SacUpdate):
         )
 
 
-@numba.njit(cache=True)
+@kept
 def squash(
     head: Array, noise: Array, rows: Array, deviation: Array, action: Array, log_prob: Array
 ) -> float:
@@ -129,7 +129,7 @@ def squash(
     return total / batch
 
 
-@numba.njit(cache=True)
+@kept
 def set_goal(
     values: Array, log_prob: Array, rows: Array, ent_coef: float, gamma: float, goal: Array
 ) -> None:
@@ -141,7 +141,7 @@ def set_goal(
         goal[i] = rows[i, -1] + rows[batch + i, -1] * gamma * following
 
 
-@numba.njit(cache=True)
+@kept
 def value_errors(values: Array, goal: Array, deltas: Array) -> float:
     """Fill the gradients of the critics' loss; returns the sum of squared errors."""
     batch = len(goal)
@@ -154,7 +154,7 @@ def value_errors(values: Array, goal: Array, deltas: Array) -> float:
     return squares
 
 
-@numba.njit(cache=True)
+@kept
 def smaller_value(values: Array, deltas: Array) -> float:
     """Fill the gradients of -mean(min(q)); returns that mean."""
     batch = values.shape[1]
@@ -168,7 +168,7 @@ def smaller_value(values: Array, deltas: Array) -> float:
     return total / batch
 
 
-@numba.njit(cache=True)
+@kept
 def head_gradients(
     head: Array,
     action: Array,

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-import numba
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from makerlab.compiling import kept
 
 Array = npt.NDArray[Any]
 _relu_backward = torch.ops.aten.threshold_backward.grad_input
@@ -30,7 +31,7 @@ def through_rectifier(delta: Tensor, hidden: Tensor, bias_gradient: Tensor | Non
         torch.sum(delta, 1, keepdim=True, out=bias_gradient)
 
 
-@numba.njit(cache=True)
+@kept
 def _add_bias_and_rectify(hidden: Array, bias: Array) -> None:
     zero = hidden.dtype.type(0)
     for k in range(hidden.shape[0]):
@@ -40,7 +41,7 @@ def _add_bias_and_rectify(hidden: Array, bias: Array) -> None:
                 hidden[k, i, j] = zero if value < 0 else value
 
 
-@numba.njit(cache=True)
+@kept
 def _through_rectifier(delta: Array, hidden: Array, bias_gradient: Array) -> None:
     zero = delta.dtype.type(0)
     for k in range(delta.shape[0]):

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from makerlab.compiling import kept
 from makerlab.learning.fast_update import Shape
 
 Floats = npt.NDArray[np.float32]
@@ -55,7 +55,7 @@ class Replay:
         self.position, self.full = snapshot["position"], snapshot["full"]
 
 
-@numba.njit(cache=True)
+@kept
 def write_rows(
     rows: Floats,
     position: int,

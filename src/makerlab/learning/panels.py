@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from makerlab.learning.compiling import part
+from makerlab.compiling import part
 from makerlab.learning.tiles import (
     COLUMNS,
     ROWS,

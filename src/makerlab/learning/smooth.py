@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import overload
 
-from makerlab.learning.compiling import part, written
+from makerlab.compiling import part, written
 
 _LOG2_E = np.float32(1.44269504088896341)
 # log(2) in two parts: the first has few digits, so that its multiples are exact.

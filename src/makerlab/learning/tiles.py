@@ -14,7 +14,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from makerlab.learning.compiling import written
+from makerlab.compiling import written
 
 ROWS = 4
 COLUMNS = 16

@@ -9,8 +9,9 @@ decides no fill but those whose drawn number, of 32 bits, is the chance itself.
 
 import math
 
-import numba
 import numpy as np
+
+from makerlab.compiling import part
 
 _LIMIT = 690.0 / np.log(2.0)
 _PER_LN_2 = 1.0 / np.log(2.0)
@@ -21,7 +22,7 @@ _BIAS, _MANTISSA_BITS = np.int64(1023), np.int64(52)
 _TERMS = tuple(float(np.log(2.0) ** n) / math.factorial(n) for n in range(10))
 
 
-@numba.njit(cache=True, inline="always")
+@part(inline="always")
 def exponential(x: float) -> float:
     """Return exp(x) as above, bit by bit the same wherever in a batch it is computed."""
     power = min(_LIMIT, max(-_LIMIT, x * _PER_LN_2))

@@ -6,10 +6,10 @@ first bar of the file, no statistic of the whole span. All features are free of 
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from makerlab.compiling import kept
 from makerlab.market.layout import Floats, Prices
 
 RETURN_WINDOWS = (1, 5, 15, 60)
@@ -58,7 +58,7 @@ def _ema_weights(half_life: float) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-@numba.njit(cache=True)
+@kept
 def _fill_features(
     prices: Prices,
     log_close: Floats,

@@ -4,16 +4,15 @@ Time runs in bars. An episode decides at the close of bar t; its quotes live in 
 a latency, that many bars later) and are marked at that bar's close. `advance` moves N independent
 episodes by one bar. docs/fills.md explains the rules.
 
-Everything is compiled and checks no bounds: `market.episodes` is the way in. It is one file because
-the compiler's cache notices a change of the file that a function stands in, and of no other.
+Everything is compiled and checks no bounds: `market.episodes` is the way in.
 """
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from makerlab.compiling import kept, part
 from makerlab.market.base import OBSERVATION_LIMIT
 from makerlab.market.draws import ASK, BID, SIDE
 from makerlab.market.layout import (
@@ -38,16 +37,14 @@ from makerlab.market.layout import (
 Row = Any
 Observed = npt.NDArray[np.float32]
 
-# Division as in numpy: nothing here divides by zero, and checking for it costs.
-compiled = numba.njit(cache=True, error_model="numpy")
-inlined = numba.njit(cache=True, error_model="numpy", forceinline=True)
+inlined = part(forceinline=True)
 
 NO_QUOTE_THRESHOLD = 1.0 / 3.0
 
 DONE, NOT_A_NUMBER, NO_BAR_LEFT = range(3)
 
 
-@compiled
+@kept
 def begin(
     bars: Floats, p: Table, episodes: Table, waiting: Floats, which: Integers, starts: Integers
 ) -> None:
@@ -126,7 +123,7 @@ def _reached(
     return draws[bar, BID] < 1.0 - np.exp(-bids), draws[bar, ASK] < 1.0 - np.exp(-asks)
 
 
-@compiled
+@kept
 def _in_order(p: Row, inventory: float, available: float, bid_first: bool) -> tuple[float, float]:
     """Return (bought, sold) when one side follows the other: it has the room and volume left."""
     limit, size = p.max_inventory, p.order_size
@@ -139,7 +136,7 @@ def _in_order(p: Row, inventory: float, available: float, bid_first: bool) -> tu
     return bought, sold
 
 
-@compiled
+@kept
 def _both(
     bars: Floats, draws: Floats, p: Row, bar: int, bid: float, ask: float, inventory: float
 ) -> tuple[float, float]:
@@ -147,7 +144,8 @@ def _both(
     available = p.volume_participation * bars[bar, VOLUME]
     if p.both_touched == PATH:
         down, up = bars[bar, OPEN] - bars[bar, LOW], bars[bar, HIGH] - bars[bar, OPEN]
-        return _in_order(p, inventory, available, down <= up)
+        filled: tuple[float, float] = _in_order(p, inventory, available, down <= up)
+        return filled
     bought = _up_to(p.order_size, p.max_inventory - inventory, available)
     sold = _up_to(p.order_size, p.max_inventory + inventory, available)
     if bought == 0.0 or sold == 0.0:
@@ -164,7 +162,7 @@ def _both(
     return (bought, 0.0) if keep_bid else (0.0, sold)
 
 
-@compiled
+@kept
 def _taken(
     bars: Floats, draws: Floats, p: Row, bar: int, bid: float, ask: float, inventory: float
 ) -> tuple[float, float, float, float, float]:
@@ -199,7 +197,10 @@ def fills(
     if not p.post_only:
         spread = p.liquidation_half_spread
         if bid >= opening * (1.0 + spread) or ask <= opening * (1.0 - spread):
-            return _taken(bars, draws, p, bar, bid, ask, inventory)
+            taken: tuple[float, float, float, float, float] = _taken(
+                bars, draws, p, bar, bid, ask, inventory
+            )
+            return taken
     bid_reached, ask_reached = _reached(bars, draws, p, bar, bid, ask)
     # No branch on what chance decides: only the rare bar that reaches both sides takes another way.
     bid_reached &= (bid < opening) | (not p.post_only)
@@ -314,14 +315,14 @@ def _observe(features: Observed, p: Row, row: Row, seen: Observed, i: int) -> No
     seen[i, shared + 5] = row.ask_filled / p.order_size
 
 
-@compiled
+@kept
 def observe(features: Observed, p: Table, episodes: Table, observation: Observed) -> None:
     """Write the observations of all episodes."""
     for i in range(episodes.shape[0]):
         _observe(features, p[0], episodes[i], observation, i)
 
 
-@compiled
+@kept
 def advance(
     bars: Floats,
     features: Observed,

@@ -4,8 +4,9 @@ Source: Salmon, Moraes, Dror and Shaw, Parallel random numbers: as easy as 1, 2,
 seven rounds are the fewest with which the generator passed all tests there.
 """
 
-import numba
 import numpy as np
+
+from makerlab.compiling import part
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -14,7 +15,7 @@ _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _ROUNDS = 7
 
 
-@numba.njit(cache=True, inline="always")
+@part(inline="always")
 def philox(
     counter_0: np.uint64,
     counter_1: np.uint64,

@@ -8,9 +8,9 @@ Random numbers depend on the market's seed, the episode's number and the step al
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from makerlab.compiling import kept, part
 from makerlab.config import EnvSettings
 from makerlab.market.base import OBSERVATION_LIMIT, Observations
 from makerlab.market.exponential import exponential
@@ -136,7 +136,7 @@ def new_simulated_state(episodes: int) -> SimulatedState:
     return SimulatedState._make(np.zeros(episodes, kind) for kind in kinds)
 
 
-@numba.njit(cache=True)
+@kept
 def begin(
     parameters: SimulatedParameters, state: SimulatedState, places: Integers, numbers: Integers
 ) -> None:
@@ -158,7 +158,7 @@ def begin(
         state.signal[i] = (1.0 if up else -1.0) if parameters.shows_signal else 0.0
 
 
-@numba.njit(cache=True)
+@kept
 def advance(
     parameters: SimulatedParameters,
     state: SimulatedState,
@@ -192,7 +192,7 @@ def advance(
     observe(parameters, state, observations)
 
 
-@numba.njit(cache=True)
+@part()
 def _draw(
     parameters: SimulatedParameters, state: SimulatedState, work: Work, first: int, last: int
 ) -> None:
@@ -214,13 +214,13 @@ def _draw(
         work.switch_drawn[i] = unit(words[3])
 
 
-@numba.njit(cache=True, inline="always")
+@part(inline="always")
 def unit(word: np.uint64) -> float:
     """Return a word of 32 bits as a number of [0, 1): its bits behind the point of 1.0, less 1."""
     return np.uint64((word << _TO_FRACTION) | _ONE).view(np.float64) - 1.0
 
 
-@numba.njit(cache=True)
+@part()
 def _place(
     parameters: SimulatedParameters, state: SimulatedState, work: Work, first: int, last: int
 ) -> None:
@@ -255,7 +255,7 @@ def _place(
             ask_chances[i] = 1.0 - exponential(-ask_chances[i])
 
 
-@numba.njit(cache=True)
+@part()
 def _fill(state: SimulatedState, work: Work, outcome: StepOutcome, first: int, last: int) -> None:
     """Fill quotes or not, by their chances; one above 1 is certain."""
     mids = state.mid[first:last]
@@ -276,7 +276,7 @@ def _fill(state: SimulatedState, work: Work, outcome: StepOutcome, first: int, l
         spreads[i] = (bid_depths[i] if bought else 0.0) + (ask_depths[i] if sold else 0.0)
 
 
-@numba.njit(cache=True)
+@part()
 def _account(
     parameters: SimulatedParameters,
     state: SimulatedState,
@@ -321,7 +321,7 @@ def _account(
         terminated[i] = ended
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kept
 def observe(
     parameters: SimulatedParameters, state: SimulatedState, observations: Observations
 ) -> None:

@@ -14,6 +14,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 # What the numbers of every stage depend on; plots, tables and scheduling are left out.
 _SHARED_CODE = (
+    "compiling.py",
     "data",
     "statistics/bootstrap.py",
     "market",
