@@ -92,7 +92,7 @@ def type_in(folder: Path, text: str, **more: str) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which a first small matrix has run."""
+    """A copy of the project in which a first small matrix has run; every document gets its own."""
     folder = tmp_path_factory.mktemp("project")
     copy_of_the_project(folder)
     type_in(folder, "make matrix SEEDS='0 1'")
@@ -100,14 +100,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("document", TYPED, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_what_a_document_says_can_be_typed(document: Path, project: Path) -> None:
+def test_what_a_document_says_can_be_typed(document: Path, project: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(project, tmp_path / "project", symlinks=True)
     lacking = False
     for block in commands(document):
         if not NOT_TYPED.keys() & set(block.words):
             if NEEDS_DATA in block.words and not RECORDED.is_dir():
                 lacking = True
             else:
-                type_in(project, block.text)
+                type_in(own, block.text)
     if lacking:
         pytest.skip(f"the recorded data are not here ({RECORDED})")
 
@@ -117,9 +118,12 @@ def batch_scripts() -> list[Block]:
     return [block for block in blocks(document) if block.language == "bash"]
 
 
-def test_the_batch_scripts_do_what_they_say_for_each_task_of_the_array(project: Path) -> None:
+def test_the_batch_scripts_do_what_they_say_for_each_task_of_the_array(
+    project: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(project, tmp_path / "project", symlinks=True)
     tune, train = batch_scripts()
-    type_in(project, tune.text, SLURM_ARRAY_TASK_ID="2")
-    type_in(project, train.text, SLURM_ARRAY_TASK_ID="4")
-    (run,) = project.glob("runs/SAC/*_turnover_seed1")
+    type_in(own, tune.text, SLURM_ARRAY_TASK_ID="2")
+    type_in(own, train.text, SLURM_ARRAY_TASK_ID="4")
+    (run,) = own.glob("runs/SAC/*_turnover_seed1")
     assert (run / "evaluation" / "metrics.json").is_file()

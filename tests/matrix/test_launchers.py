@@ -201,6 +201,16 @@ def test_a_dry_run_shows_groups_and_no_password(lab: Lab, kind: str) -> None:
     assert "--storage" not in shown
 
 
+def test_a_dry_run_says_what_waits_for_a_new_tuning(lab: Lab) -> None:
+    lab.config("first")
+    lab.targets("first")
+    lab.run("--stages", "tune")
+    lab.config("first", env__fee_rate=0.0002)
+    shown = lab.dry_run()
+    assert shown.count("tune_mm_sac.py") == 1
+    assert "# first seed 0 train: its parameters are to be tuned anew first\n" in shown
+
+
 def test_a_dry_run_leaves_out_what_is_done(lab: Lab) -> None:
     lab.config("first")
     lab.targets("first")

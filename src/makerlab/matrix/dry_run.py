@@ -1,9 +1,11 @@
 """What a matrix would start: exact commands and batch scripts, nothing started, nothing written."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from makerlab.errors import UserError
 from makerlab.launchers.base import Job
 from makerlab.launchers.choose import places
 from makerlab.launchers.preview import preview
@@ -19,6 +21,11 @@ from makerlab.matrix.plan import (
     load_experiments,
 )
 from makerlab.runs.directory import groups_directory
+
+_AFTER = {
+    "train": "its parameters are to be tuned anew first",
+    "evaluate": "its command names the run, which is to be trained first",
+}
 
 
 def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
@@ -38,13 +45,15 @@ def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
     output.write(f"# {len(graph) - len(open_work)} of {len(graph)} are done\n")
     for stage in [stage for stage in STAGES if stage in options.stages]:
         works = [work for work in open_work if work.stage == stage]
-        jobs, unknown = _jobs(workshop, ledger, works, free=limit)
+        later = [work for work in works if _waits(work, ledger, open_work)]
+        ready = [work for work in works if work not in later]
+        jobs = _jobs(workshop, ledger, ready, free=limit)
         if jobs:
             output.write(f"\n# {stage}\n")
             for line in preview(settings, jobs, runs_dir=options.runs_dir, places=limit):
                 output.write(f"{line}\n")
-        for work in unknown:
-            output.write(f"# {work}: its command names the run, which is to be trained first\n")
+        for work in later:
+            output.write(f"# {work}: {_AFTER[work.stage]}\n")
     if "analyze" in options.stages:
         job = workshop.job(ANALYZE)
         assert job is not None
@@ -54,24 +63,31 @@ def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
     return 0
 
 
-def _jobs(
-    workshop: StageWorkshop, ledger: Ledger, works: list[Work], *, free: int
-) -> tuple[list[Job], list[Work]]:
-    """Return the jobs of one stage, and the work whose command is not known yet."""
-    unknown = [
-        work for work in works if work.stage == "evaluate" and ledger.complete_run(work) is None
-    ]
+def _waits(work: Work, ledger: Ledger, open_work: list[Work]) -> bool:
+    """Whether the job of a piece of work is not known before an earlier stage has run."""
+    if work.stage == "tune":
+        return False
+    try:
+        run = ledger.complete_run(work)
+    except UserError:
+        # Parameters of other data or settings may lie there, which tuning is to replace.
+        if replace(work, stage="tune", seed=None) in open_work:
+            return True
+        raise
+    return work.stage == "evaluate" and run is None
+
+
+def _jobs(workshop: StageWorkshop, ledger: Ledger, works: list[Work], *, free: int) -> list[Job]:
+    """Return the jobs of one stage."""
     kinds: dict[object, list[Job]] = {}
     for work in works:
-        job = None if work in unknown else workshop.job(work)
+        job = workshop.job(work)
         if job is not None:
             kinds.setdefault(workshop.group_key(work) or work, []).append(job)
     groups = [group for jobs in kinds.values() for group in _packed(workshop, jobs, free)]
     # The name of the note is made up when the group is submitted.
     note = groups_directory(ledger.options.runs_dir) / "XXXXXXXX.jsonl"
-    return [
-        group[0] if len(group) == 1 else workshop.group(group, note) for group in groups
-    ], unknown
+    return [group[0] if len(group) == 1 else workshop.group(group, note) for group in groups]
 
 
 def _packed(workshop: StageWorkshop, jobs: list[Job], free: int) -> Iterator[list[Job]]:
