@@ -7,7 +7,14 @@ from tests.matrix.fake_stages import write_config
 
 from makerlab.errors import UserError
 from makerlab.matrix.options import STAGES, MatrixOptions
-from makerlab.matrix.plan import Work, build_graph, load_experiments, read_targets, warnings
+from makerlab.matrix.plan import (
+    Work,
+    build_graph,
+    load_experiments,
+    notes,
+    read_targets,
+    warnings,
+)
 
 
 @pytest.fixture
@@ -105,6 +112,37 @@ def test_a_spread_below_the_fee_is_warned_of(folder: Path) -> None:
     (warning,) = warnings(load_experiments(options))
     assert "configs/first.yaml" in warning
     assert "half-spread" in warning
+
+
+def test_keys_that_a_stronger_source_replaces_are_named(folder: Path) -> None:
+    write_config(
+        folder / "configs", "first", train__gamma=0.5, train__buffer_size=500, env__alpha=0.4
+    )
+    overlay = "train: {buffer_size: 2000, batch_size: 64}\n"
+    (folder / "configs" / "profiles").mkdir()
+    (folder / "configs" / "profiles" / "short.yaml").write_text(overlay)
+    options = MatrixOptions(targets=listed(folder, "configs/first.yaml\n"), profile="short")
+    (note,) = notes(load_experiments(options), options)
+    assert note.endswith(
+        "not used: train.gamma (tuning chooses); train.buffer_size (profile short sets)"
+    )
+
+
+def test_keys_that_tuning_chooses_count_where_nothing_is_tuned(folder: Path) -> None:
+    write_config(folder / "configs", "first", train__gamma=0.5)
+    targets = listed(folder, "configs/first.yaml\n")
+    options = MatrixOptions(targets=targets, profile="", stages=("train", "evaluate"))
+    assert list(notes(load_experiments(options), options)) == []
+
+
+def test_configs_that_differ_in_nothing_that_is_used_are_named(folder: Path) -> None:
+    write_config(folder / "configs", "first", train__gamma=0.5)
+    write_config(folder / "configs", "second", train__gamma=0.6)
+    write_config(folder / "configs", "third", env__alpha=0.4)
+    text = "configs/first.yaml\nconfigs/second.yaml\nconfigs/third.yaml\n"
+    options = MatrixOptions(targets=listed(folder, text), profile="")
+    _, alike = notes(load_experiments(options), options)
+    assert alike.startswith("configs/second.yaml differs from configs/first.yaml in nothing")
 
 
 def test_each_seed_is_trained_after_tuning_and_judged_after_training() -> None:

@@ -111,7 +111,7 @@ def load_config(
     for file, layer in layers:
         check_keys(layer, source=str(file))
         content = _merged(content, layer)
-        origins |= dict.fromkeys(_given_keys(layer), str(file))
+        origins |= dict.fromkeys(given_keys(layer), str(file))
     given = [(key, value, "tuned parameters") for key, value in (tuned or {}).items()]
     set_outside = environment_values(os.environ if environment is None else environment)
     given += [(key, value, f"environment variable {name}") for key, value, name in set_outside]
@@ -335,11 +335,11 @@ def _is_within(place: str, key: str) -> bool:
     return place == key or place.startswith(f"{key}.")
 
 
-def _given_keys(layer: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def given_keys(layer: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Yield the dotted keys that a file of settings gives."""
     for key, value in layer.items():
         if isinstance(value, Mapping):
-            yield from _given_keys(value, f"{prefix}{key}.")
+            yield from given_keys(value, f"{prefix}{key}.")
         else:
             yield prefix + key
 

@@ -25,6 +25,7 @@ from makerlab.matrix.plan import (
     build_graph,
     folds_of,
     load_experiments,
+    notes,
     warnings,
 )
 from makerlab.matrix.record import COMPLETE, MatrixRecord, matrix_lock
@@ -59,6 +60,8 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
     with _tell_both(options.logs_dir / "matrix.log", display) as say:
         for warning in warnings(experiments):
             say(f"warning: {warning}")
+        for note in notes(experiments, options):
+            say(f"note: {note}")
         with matrix_lock(options.runs_dir, say) as lock:
             ledger = Ledger(options, experiments)
             place = _place(options, root, lock)

@@ -19,6 +19,7 @@ from makerlab.matrix.plan import (
     build_graph,
     folds_of,
     load_experiments,
+    notes,
 )
 from makerlab.runs.directory import groups_directory
 
@@ -42,6 +43,8 @@ def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
     open_work = [work for work in graph if not ledger.is_done(work)]
     workshop = StageWorkshop(ledger, root, settings)
     limit = places(settings, options.jobs)
+    for note in notes(experiments, options):
+        output.write(f"# note: {note}\n")
     output.write(f"# {len(graph) - len(open_work)} of {len(graph)} are done\n")
     for stage in [stage for stage in STAGES if stage in options.stages]:
         works = [work for work in open_work if work.stage == stage]

@@ -6,10 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from makerlab.config import Config, warnings_of
+from makerlab.config.unused import replaced_by, replaced_by_tuning, used_settings
 from makerlab.errors import UserError, nearest
 from makerlab.matrix.options import MatrixOptions
 from makerlab.runs.keys import data_key
-from makerlab.stages.resolve import resolve_config
+from makerlab.stages.resolve import profile_path, resolve_config
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,28 @@ def warnings(experiments: list[Experiment]) -> Iterator[str]:
     for experiment in experiments:
         for warning in warnings_of(experiment.config):
             yield f"{experiment.path}: {warning}"
+
+
+def notes(experiments: list[Experiment], options: MatrixOptions) -> Iterator[str]:
+    """Yield which keys of the configs change nothing, and which configs therefore don't differ."""
+    tuned = "tune" in options.stages
+    chosen: dict[str, None] = {}
+    overlaid: dict[str, None] = {}
+    for each in experiments:
+        overlays = [profile_path(each.path, options.profile)] if options.profile else []
+        if tuned:
+            chosen |= dict.fromkeys(replaced_by_tuning(each.path))
+        overlaid |= dict.fromkeys(replaced_by(each.path, overlays))
+    reasons = [f"{', '.join(chosen)} (tuning chooses)"] if chosen else []
+    rest = [key for key in overlaid if key not in chosen]
+    reasons += [f"{', '.join(rest)} (profile {options.profile} sets)"] if rest else []
+    if reasons:
+        yield f"what the configs say of these keys is not used: {'; '.join(reasons)}"
+    used = [used_settings(each.config, tuned=tuned) for each in experiments]
+    for place, each in enumerate(experiments):
+        if used[place] in used[:place]:
+            other = experiments[used.index(used[place])]
+            yield f"{each.path} differs from {other.path} in nothing that is used; expect equal results"
 
 
 Folds = Mapping[str, tuple[int | None, ...]]
