@@ -13,6 +13,7 @@ from makerlab.plotting import equity_plot, inventory_plot, picture
 MINUTE = 60_000
 START = int(datetime.datetime(2024, 12, 1, tzinfo=datetime.UTC).timestamp()) * 1000
 NAMES = ("policy", "no_quote", "random", "fixed_symmetric", "inventory_skew")
+CAPITAL = dict.fromkeys(NAMES, 1e5)
 TEXT = {"title": "a run: equity, test", "subtitle": "SYNTHETIC DATA"}
 
 
@@ -41,7 +42,7 @@ def is_blank(path: Path) -> bool:
 
 
 def test_equity_plot_is_a_png_with_something_on_it(tmp_path: Path) -> None:
-    equity_plot(tmp_path / "equity.png", curves(), **TEXT)
+    equity_plot(tmp_path / "equity.png", curves(), capital=CAPITAL, **TEXT)
     assert not is_blank(tmp_path / "equity.png")
 
 
@@ -49,7 +50,7 @@ def test_policy_is_solid_and_bold_and_every_baseline_has_dashes_and_markers_of_i
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = drawn_axes(monkeypatch)
-    equity_plot(tmp_path / "equity.png", curves(), **TEXT)
+    equity_plot(tmp_path / "equity.png", curves(), capital=CAPITAL, **TEXT)
     policy, *baselines = kept[0].get_lines()
     assert policy.get_linestyle() == "-"
     assert all(line.get_linewidth() < policy.get_linewidth() for line in baselines)
@@ -62,7 +63,7 @@ def test_time_axis_is_utc_and_units_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = drawn_axes(monkeypatch)
-    equity_plot(tmp_path / "equity.png", curves(), **TEXT)
+    equity_plot(tmp_path / "equity.png", curves(), capital=CAPITAL, **TEXT)
     assert np.asarray(kept[0].get_lines()[0].get_xdata())[0] == np.datetime64("2024-12-01T00:00")
     assert "UTC" in kept[0].get_xlabel()
     assert "currency" in kept[0].get_ylabel()
@@ -73,7 +74,9 @@ def test_lines_break_where_bars_are_missing(
 ) -> None:
     kept = drawn_axes(monkeypatch)
     times = START + MINUTE * np.r_[0:50, 500:550]
-    equity_plot(tmp_path / "equity.png", {"policy": (times, np.arange(100.0))}, **TEXT)
+    equity_plot(
+        tmp_path / "equity.png", {"policy": (times, np.arange(100.0))}, capital=CAPITAL, **TEXT
+    )
     values = np.asarray(kept[0].get_lines()[0].get_ydata(), dtype=float)
     assert np.flatnonzero(np.isnan(values)).tolist() == [50]
     assert np.array_equal(values[~np.isnan(values)], np.arange(100.0))
@@ -90,7 +93,7 @@ def test_inventory_plot_shows_both_limits(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        equity_plot(tmp_path / name, curves(), **TEXT)
+        equity_plot(tmp_path / name, curves(), capital=CAPITAL, **TEXT)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -105,5 +108,15 @@ def test_a_failure_leaves_the_old_picture_and_no_half_one(tmp_path: Path) -> Non
 
 def test_an_empty_curve_is_said_to_be_empty_rather_than_refused(tmp_path: Path) -> None:
     empty = (np.array([], dtype=np.int64), np.array([]))
-    equity_plot(tmp_path / "equity.png", {"policy": empty}, **TEXT)
+    equity_plot(tmp_path / "equity.png", {"policy": empty}, capital=CAPITAL, **TEXT)
     assert (tmp_path / "equity.png").is_file()
+
+
+def test_the_legend_counts_the_first_bar_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = drawn_axes(monkeypatch)
+    times = START + MINUTE * np.arange(3)
+    curve = (times, np.array([99_990.0, 100_005.0, 100_020.0]))
+    equity_plot(tmp_path / "equity.png", {"policy": curve}, capital=CAPITAL, **TEXT)
+    assert kept[0].get_legend_handles_labels()[1] == ["policy  +20"]

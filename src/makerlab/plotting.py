@@ -79,15 +79,23 @@ def legend_outside(axes: Axes, **options: Any) -> None:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, **options)
 
 
-def equity_plot(path: Path, curves: Mapping[str, Curve], *, title: str, subtitle: str) -> None:
+def equity_plot(
+    path: Path,
+    curves: Mapping[str, Curve],
+    *,
+    capital: Mapping[str, float],
+    title: str,
+    subtitle: str,
+) -> None:
     """Draw equity over time, the learned policy (the first curve) bold above its baselines.
 
-    `curves` maps names to (open times in ms UTC, equity in currency), both of shape (steps,). The
-    legend gives each curve's last value minus its first. Lines break where bars are missing.
+    `curves` maps names to (open times in ms UTC, equity in currency after each bar), both of shape
+    (steps,). The legend gives each curve's last value minus `capital`, the equity before its first
+    bar. Lines break where bars are missing.
     """
     with picture(path, title=title, subtitle=subtitle) as axes:
         for number, (name, (timestamps_ms, equity)) in enumerate(curves.items()):
-            gain = f"{equity[-1] - equity[0]:+,.4g}" if len(equity) else "nothing"
+            gain = f"{equity[-1] - capital[name]:+,.4g}" if len(equity) else "nothing"
             times, values = _with_breaks(timestamps_ms, equity)
             axes.plot(times, values, label=f"{name}  {gain}", **_line(number, len(times)))
         axes.set_ylabel("Equity (quote currency)")

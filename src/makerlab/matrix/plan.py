@@ -150,7 +150,8 @@ def notes(experiments: list[Experiment], options: MatrixOptions) -> Iterator[str
     for place, each in enumerate(experiments):
         if used[place] in used[:place]:
             other = experiments[used.index(used[place])]
-            yield f"{each.path} differs from {other.path} in nothing that is used; expect equal results"
+            alike = f"{each.path} differs from {other.path} in nothing that is used"
+            yield f"{alike}; expect equal results"
 
 
 Folds = Mapping[str, tuple[int | None, ...]]

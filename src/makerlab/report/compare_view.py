@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from makerlab.config.load import stored_config
 from makerlab.report.compare import Comparison, Difference
 from makerlab.report.records import RunRecord
 from makerlab.report.words import interval
@@ -91,6 +92,7 @@ def draw_comparison(
         equity_plot(
             path,
             {name: curve for name, curve in zip(names, curves, strict=True) if curve},
+            capital=dict(zip(names, map(_capital, (first, second)), strict=True)),
             title="Equity of both on their test segments",
             subtitle=subtitle,
         )
@@ -150,6 +152,10 @@ def _equity(run: RunDirectory) -> tuple[Any, Any] | None:
         return None
     stamps = np.array([row[0].rstrip("Z") for row in rows[1:]], dtype="datetime64[ms]")
     return stamps.astype(np.int64), np.array([float(row[LEARNED_COLUMN]) for row in rows[1:]])
+
+
+def _capital(run: RunDirectory) -> float:
+    return stored_config(run.config).env.initial_cash
 
 
 def _learning(run: RunDirectory) -> tuple[Any, Any]:

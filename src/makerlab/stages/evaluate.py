@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from makerlab.config import Config
+from makerlab.config import Config, EnvSettings
 from makerlab.config.load import stored_config
 from makerlab.data.split import SEGMENT_NAMES, SegmentName
 from makerlab.errors import UserError
@@ -61,7 +61,7 @@ def evaluate(
     if model.resolve() != run.best_model.resolve():
         # Another model than the one chosen on validation does not stand for the run.
         record["evaluate_key"] = None
-    _write_pictures_and_tables(run, output, workbench, results, config.env.max_inventory)
+    _write_pictures_and_tables(run, output, workbench, results, config.env)
     profits = {segment: result.profits.to_dict() for segment, result in results.items()}
     write_json(output.profits, profits, compact=True)
     write_json(output.metrics, record, compact=True)
@@ -165,7 +165,7 @@ def _write_pictures_and_tables(
     output: EvaluationDirectory,
     workbench: Workbench,
     results: dict[SegmentName, SegmentResult],
-    limit: float,
+    env: EnvSettings,
 ) -> None:
     for segment, result in results.items():
         for number, table in enumerate(result.episode_tables):
@@ -185,7 +185,13 @@ def _write_pictures_and_tables(
         f"{synthetic}; {test.drawn_episodes} episodes of {test.episode_length} bars end to end"
     )
     curves = {n: (c.timestamps_ms, c.equity) for n, c in test.curves.items()}
-    equity_plot(output.equity_plot, curves, title=f"{run.name}: equity, test", subtitle=subtitle)
+    equity_plot(
+        output.equity_plot,
+        curves,
+        capital=dict.fromkeys(curves, env.initial_cash),
+        title=f"{run.name}: equity, test",
+        subtitle=subtitle,
+    )
     learned = test.curves[workbench.learned]
     inventory_plot(
         output.inventory_plot,
@@ -193,7 +199,7 @@ def _write_pictures_and_tables(
         learned.position,
         title=f"{run.name}: inventory, test",
         subtitle=subtitle,
-        limit=limit,
+        limit=env.max_inventory,
     )
 
 
