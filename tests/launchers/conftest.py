@@ -82,9 +82,9 @@ def python(tmp_path: Path) -> Python:
     return make
 
 
-def wait(launcher: Launcher, handle: str) -> Outcome:
+def wait(launcher: Launcher, handle: str, *, seconds: float = 180) -> Outcome:
     """Wait for a job's end."""
-    until = time.monotonic() + 180
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         outcome = launcher.poll(handle)
         if outcome is not None:

@@ -64,14 +64,11 @@ def test_a_time_limit_is_only_a_pause(
     slurm: Slurm, python: Python, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher = slurm.launcher(
-        tmp_path, tmp_path / "errors.log", monkeypatch, minutes=1, warning_seconds=30
+        tmp_path, tmp_path / "errors.log", monkeypatch, minutes=1, warning_seconds=10
     )
     starts = tmp_path / "starts"
     handle = launcher.submit(python(COUNTS, tmp_path / "state", starts, 700))
-    outcome = None
-    while outcome is None:
-        outcome = launcher.poll(handle)
-    assert outcome == Outcome(0)
+    assert wait(launcher, handle, seconds=600) == Outcome(0)
     assert (tmp_path / "state").read_text() == "700"
     assert len(starts.read_text().splitlines()) >= 2
 

@@ -16,6 +16,7 @@ LONG_CONFIG = (
     .replace("eval_freq: 50", "eval_freq: 2000")
     .replace("log_interval: 1", "log_interval: 100")
 )
+SHORTER_CONFIG = LONG_CONFIG.replace("total_timesteps: 240000", "total_timesteps: 60000")
 _BEGINS = re.compile(r"from step ([\d,]+) to ")
 
 

@@ -6,14 +6,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.artefacts import artefacts
-from tests.commands import TINY_CONFIG
-from tests.matrix.real_matrix import RealMatrix, finish, wait_until
-
-CONFIG = (
-    TINY_CONFIG.replace("total_timesteps: 300", "total_timesteps: 60000")
-    .replace("eval_freq: 50", "eval_freq: 1000")
-    .replace("log_interval: 1", "log_interval: 100")
-)
+from tests.matrix.real_matrix import SHORTER_CONFIG, RealMatrix, finish, wait_until
 
 
 @pytest.mark.slow
@@ -21,8 +14,8 @@ def test_a_matrix_that_loses_a_raylet_ends_as_a_quiet_local_one(
     ray_cluster: Any, tmp_path: Path
 ) -> None:
     matrix = RealMatrix(tmp_path, ("--seeds", "0 1", "--device", "cpu"))
-    matrix.config("narrow", text=CONFIG)
-    matrix.config("wide", text=CONFIG, spread=9.0)
+    matrix.config("narrow", text=SHORTER_CONFIG)
+    matrix.config("wide", text=SHORTER_CONFIG, spread=9.0)
     matrix.run("local")
     process = matrix.start("ray", address=ray_cluster.address)
     wait_until(lambda: matrix.steps("ray") > 2000)

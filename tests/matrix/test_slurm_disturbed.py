@@ -1,19 +1,24 @@
 """Real trainings on a real Slurm, disturbed: their artefacts are those of a quiet local run."""
 
+import contextlib
+import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from tests.artefacts import final_files
-from tests.matrix.real_matrix import LONG_CONFIG, RealMatrix, finish, wait_until
+from tests.commands import REPOSITORY
+from tests.matrix.real_matrix import LONG_CONFIG, SHORTER_CONFIG, RealMatrix, finish, wait_until
 from tests.slurm import Slurm
 
 pytestmark = pytest.mark.slow
 
+GROUP = f"{sys.executable} {REPOSITORY / 'scripts' / 'run_group.py'}"
 SETTINGS = {"memory_gb": 0.5, "poll_seconds": 0.5, "minutes": 10}
 
 
@@ -49,7 +54,7 @@ def begun(matrix: RealMatrix) -> subprocess.Popen[str]:
 
 def test_a_time_limit_is_a_pause(matrix: RealMatrix, quiet: dict[str, Any]) -> None:
     """Trap: a requeued job that starts anew, or counts as failed."""
-    matrix.run("slurm", **SETTINGS | {"minutes": 1, "warning_seconds": 30})
+    matrix.run("slurm", **SETTINGS | {"minutes": 1, "warning_seconds": 10})
     begins = matrix.begins("slurm")
     assert len(begins) >= 2
     assert begins[0] == 0
@@ -86,7 +91,7 @@ def test_a_node_may_fail(
     process = begun(matrix)
     kill_daemon(slurm)
     if dies == "the node":
-        kill_all(lambda job: job == str(slurm.conf))
+        kill_all(slurm)
     slurm.start()
     process.communicate(timeout=900)
     matrix.run("slurm", **SETTINGS)
@@ -95,6 +100,34 @@ def test_a_node_may_fail(
     else:
         assert matrix.begins("slurm") == [0]
     assert final_files(matrix.runs("slurm")) == quiet
+
+
+@pytest.mark.parametrize("disturbance", ["told to make room", "killed"])
+def test_runs_packed_into_one_job_go_on_one_by_one(
+    slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disturbance: str
+) -> None:
+    """Each ends as by itself on one machine; a group that is requeued goes on as a group."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
+    matrix = RealMatrix(tmp_path, ("--stages", "train,evaluate", "--seeds", "0 1"))
+    matrix.config("one", text=SHORTER_CONFIG)
+    matrix.run("local", "--device", "cpu")
+    process = matrix.start("slurm", "--device", "cpu", "--group_size", "2", **SETTINGS)
+    wait_until(lambda: matrix.steps("slurm") > 4000)
+    if disturbance == "killed":
+        (group,) = [each for each, line in processes(slurm) if GROUP in line]
+        group.kill()
+    else:
+        slurm.run("scancel", "--me", "--signal=TERM")
+    shown = finish(process)
+    assert ("to be done again by itself" in shown) == (disturbance == "killed")
+    begins = sorted(matrix.begins("slurm"))
+    assert begins[:2] == [0, 0]
+    assert len(begins) == 4
+    assert min(begins[2:]) > 0
+    batches = (matrix.runs("slurm") / ".batches").glob("makerlab_train_*/tasks.json")
+    jobs = [len(json.loads(path.read_text())["tasks"]) for path in batches]
+    assert sorted(jobs) == ([1, 2] if disturbance == "killed" else [1])
+    assert final_files(matrix.runs("slurm")) == final_files(matrix.runs("local"))
 
 
 def continued_once(matrix: RealMatrix) -> bool:
@@ -109,17 +142,22 @@ def kill_daemon(slurm: Slurm) -> None:
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
 
 
-def kill_all(belongs: Callable[[str], bool]) -> None:
-    """Kill all processes of the jobs of one Slurm, what watches over them first."""
+def kill_all(slurm: Slurm) -> None:
+    """Kill all processes of the jobs of a Slurm, what watches over them first."""
+    found = processes(slurm)
+    assert found
+    for process, _ in sorted(found, key=lambda each: not each[1].startswith("slurmstepd")):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def processes(slurm: Slurm) -> list[tuple[psutil.Process, str]]:
+    """Return the processes of the jobs of a Slurm, with their command lines."""
     found = []
     for process in psutil.process_iter():
-        try:
-            inside = process.name().startswith("slurmstepd")
-            variables = process.environ()
-        except psutil.Error:
-            continue
-        if belongs(variables.get("SLURM_CONF", "")) and ("SLURM_JOB_ID" in variables or inside):
-            found.append((not inside, process))
-    assert found
-    for _, process in sorted(found, key=lambda each: each[0]):
-        process.kill()
+        with contextlib.suppress(psutil.Error):
+            line, variables = " ".join(process.cmdline()), process.environ()
+            inside = line.startswith("slurmstepd") or "SLURM_JOB_ID" in variables
+            if inside and variables.get("SLURM_CONF") == str(slurm.conf):
+                found.append((process, line))
+    return found
