@@ -124,9 +124,12 @@ def _tune(given: argparse.Namespace) -> int:
     place = tuning_directory(Path(given.runs_dir), "SAC", Path(given.config).stem, fold=given.fold)
     place.path.mkdir(parents=True, exist_ok=True)
     status = StatusFile(place.status, total=config.tune.n_trials, unit="trials")
-    status.write(0, force=True, stage="tune", state="running", owner=this_process(), best=None)
+    said = {"stage": "tune", "tune_key": keys.tune_key(config)}
+    status.write(0, force=True, state="running", owner=this_process(), best=None, **said)
     _misbehave(config, "tune")
     write_json(place.best_params, best_params(config, learning_rate=0.001))
+    done = config.tune.n_trials
+    status.write(done, force=True, state="complete", owner=None, best=1.0, **said)
     return 0
 
 

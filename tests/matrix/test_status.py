@@ -112,7 +112,55 @@ def test_from_another_terminal_while_it_runs_and_after_it_was_killed(lab: Lab) -
     status = as_json(lab)
     assert status["driver"] == "interrupted"
     assert row(status, "first", "train", 0)["state"] == "interrupted"
-    assert "seed 0 train: interrupted at 40%; make matrix continues it" in show(lab).stdout
+    text = show(lab).stdout
+    assert "seed 0 train: interrupted at 40%\n" in text
+    # The command that goes on with this matrix, not with the default one.
+    assert '    make matrix TARGETS=targets.txt SEEDS="0 1" PROFILE=""\n' in text
+
+
+def test_what_another_matrix_left_unfinished_stays_in_sight(lab: Lab) -> None:
+    """Trap: an interrupted run is forgotten as soon as another matrix has completed."""
+    lab.config("first", run__notes="train sleeps", run__short_name="first")
+    lab.config("second", env__fee_rate=0.0002)
+    (lab.path / "others.txt").write_text("configs/first.yaml\n")
+    lab.targets("second")
+    process = lab.start("--targets", "others.txt", "--seeds", "5", MAKERLAB__ENV__MAX_INVENTORY="2")
+    until = time.monotonic() + 30
+    while not lab.runs() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.terminate()
+    process.communicate(timeout=20)
+    command = 'MAKERLAB__ENV__MAX_INVENTORY=2 make matrix TARGETS=others.txt SEEDS=5 PROFILE=""'
+    assert f"    {command}\n" in show(lab).stdout
+    assert lab.run().returncode == 0
+    (run,) = [run for run in lab.runs() if "first" in run.name]
+    left = f"runs/SAC/{run.name}"
+    text = show(lab).stdout
+    assert "begun, not finished, and not part of this matrix:" in text
+    assert f"{left}: interrupted at 40%\n    continues with: {command}\n" in text
+    (found,) = as_json(lab)["leftovers"]
+    assert found == {"path": left, "state": "interrupted", "fraction": 0.4, "command": command}
+    # A config that has changed since: that matrix would begin anew, the run itself can go on.
+    lab.config("first", run__short_name="first", env__fee_rate=0.0004)
+    text = show(lab).stdout
+    assert f"continues with: .venv/bin/python train_mm_sac.py --resume {left}\n" in text
+
+
+def test_an_unfinished_study_of_another_matrix_stays_in_sight(lab: Lab) -> None:
+    lab.config("first", run__notes="tune sleeps", run__short_name="first")
+    lab.config("second", env__fee_rate=0.0002)
+    (lab.path / "others.txt").write_text("configs/first.yaml\n")
+    lab.targets("second")
+    process = lab.start("--targets", "others.txt")
+    until = time.monotonic() + 30
+    while not (lab.path / "runs/SAC/first/tune_status.json").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    time.sleep(2.0)
+    lab.run()
+    assert "runs/SAC/first: interrupted at 0%\n    continues with: make matrix" in show(lab).stdout
 
 
 def test_a_failure_shows_its_last_line_and_stays_until_it_is_mended(lab: Lab) -> None:

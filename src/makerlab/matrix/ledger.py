@@ -17,6 +17,7 @@ from makerlab.stages.resolve import is_tuned, resolve_config
 
 INTERRUPTED = "interrupted"
 
+_KEPT = ("state", "train_key", "owner", "error", "config_name")
 # Of several runs of the same inputs, the one that is furthest counts.
 _ORDER = {COMPLETE: 0, RUNNING: 1, INTERRUPTED: 2, FAILED: 3}
 
@@ -27,6 +28,7 @@ class FoundRun:
 
     directory: RunDirectory
     state: str
+    config_name: str
     error: dict[str, Any] | None
     evaluate_settings: dict[str, Any]
 
@@ -53,6 +55,15 @@ class RunIndex:
         found = [_found(run, content) for run, content in self._by_key.get(train_key, [])]
         return min(found, key=lambda run: _ORDER[run.state], default=None)
 
+    def unfinished(self) -> list[tuple[str, FoundRun]]:
+        """Return (train key, run) of runs that are under way or were stopped."""
+        found = [
+            (key, _found(run, content))
+            for key, runs in self._by_key.items()
+            for run, content in runs
+        ]
+        return [(key, run) for key, run in found if run.state in {RUNNING, INTERRUPTED}]
+
     def _manifest(self, path: Path) -> dict[str, Any] | None:
         """Return what matters of a manifest; None for one that is damaged or of another kind."""
         try:
@@ -71,14 +82,14 @@ def _found(run: RunDirectory, content: dict[str, Any]) -> FoundRun:
     state = content["state"]
     if state == RUNNING and not is_alive(content["owner"]):
         state = INTERRUPTED
-    return FoundRun(run, state, content["error"], content["evaluate"])
+    return FoundRun(run, state, str(content["config_name"]), content["error"], content["evaluate"])
 
 
 def _slim(manifest: dict[str, Any]) -> dict[str, Any] | None:
     if manifest.get("state") not in {COMPLETE, RUNNING, FAILED} or "train_key" not in manifest:
         return None
     settings = manifest.get("config", {}).get("evaluate", {})
-    kept = {name: manifest.get(name) for name in ("state", "train_key", "owner", "error")}
+    kept = {name: manifest.get(name) for name in _KEPT}
     return kept | {"evaluate": settings}
 
 
@@ -98,6 +109,10 @@ class Ledger:
     def refresh(self) -> None:
         """Look for runs again."""
         self._index.refresh()
+
+    def unfinished_runs(self) -> list[tuple[str, FoundRun]]:
+        """Return (train key, run) of all runs of the directory that were begun and not finished."""
+        return self._index.unfinished()
 
     def is_done(self, work: Work) -> bool:
         """Return whether the result of this work exists and belongs to today's inputs."""

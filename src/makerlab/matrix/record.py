@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from makerlab.files import write_json
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import Work
 from makerlab.matrix.progress import Snapshot
-from makerlab.matrix.scheduler import FAILED, Result, Running
+from makerlab.matrix.scheduler import FAILED, INTERRUPTED, Result, Running
 from makerlab.runs.manifest import COMPLETE, RUNNING, utc
 from makerlab.runs.owner import is_alive, this_process
 
 PATIENCE_SECONDS = 60.0
+MOST_UNFINISHED = 8
 
 __all__ = [
     "COMPLETE",
@@ -32,6 +33,8 @@ __all__ = [
     "matrix_lock",
     "read_record",
     "record_path",
+    "settings_in_environment",
+    "take_over_environment",
 ]
 
 
@@ -61,13 +64,15 @@ class MatrixRecord:
             "started": utc(datetime.datetime.now(datetime.UTC)),
             "ended": None,
             "arguments": options.to_dict(),
-            "environment": _settings_in_environment(),
+            "environment": settings_in_environment(),
+            "unfinished": [],
             "plan": [describe(work) for work in plan],
             "running": [],
             "failures": [],
             "fraction": 0.0,
             "seconds_left": None,
         }
+        self._content["unfinished"] = _unfinished(options.runs_dir, self._content)
         self._write()
 
     def started(self, running: Running) -> None:
@@ -113,6 +118,18 @@ class MatrixRecord:
 
     def _write(self) -> None:
         write_json(self._path, self._content)
+
+
+def _unfinished(runs_dir: Path, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what other matrices before this one were asked for and did not end, latest first."""
+    before = read_record(runs_dir)
+    if before is None:
+        return []
+    kept = [before] if before["state"] in {RUNNING, INTERRUPTED} else []
+    wanted = ("arguments", "environment")
+    found = [{name: each[name] for name in wanted} for each in kept + before.get("unfinished", [])]
+    others = [each for each in found if any(each[name] != asked[name] for name in wanted)]
+    return others[:MOST_UNFINISHED]
 
 
 def describe(work: Work) -> dict[str, Any]:
@@ -178,5 +195,13 @@ def _holders(path: Path) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
-def _settings_in_environment() -> dict[str, str]:
+def settings_in_environment() -> dict[str, str]:
+    """Return the settings that this process was given by environment variables."""
     return {key: text for key, text in os.environ.items() if key.startswith(ENVIRONMENT_PREFIX)}
+
+
+def take_over_environment(settings: Mapping[str, str]) -> None:
+    """Let this process have the settings of another instead of its own."""
+    for name in settings_in_environment():
+        del os.environ[name]
+    os.environ.update(settings)

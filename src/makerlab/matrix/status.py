@@ -1,16 +1,15 @@
 """How a matrix stands, read from disk alone: works while it runs, after it ended or crashed."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from makerlab.config.load import ENVIRONMENT_PREFIX
 from makerlab.errors import UserError
 from makerlab.launchers.queue_view import queue_view
 from makerlab.matrix import analysis
 from makerlab.matrix.ledger import INTERRUPTED, Ledger
+from makerlab.matrix.leftover import Leftover, find_leftovers
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import (
     ANALYZE,
@@ -22,7 +21,14 @@ from makerlab.matrix.plan import (
     read_targets,
 )
 from makerlab.matrix.progress import Progress, read_progress
-from makerlab.matrix.record import RUNNING, describe, read_record
+from makerlab.matrix.record import (
+    RUNNING,
+    describe,
+    read_record,
+    settings_in_environment,
+    take_over_environment,
+)
+from makerlab.matrix.repeat import command_of
 from makerlab.runs.manifest import COMPLETE, FAILED
 from makerlab.runs.owner import is_alive
 from makerlab.runs.progress import read_status
@@ -48,7 +54,10 @@ class Row:
 
 @dataclass(frozen=True)
 class MatrixStatus:
-    """How a matrix stands; `driver` is the state of the process that runs it, None if none did."""
+    """How a matrix stands; `driver` is the state of the process that runs it, None if none did.
+
+    `command` continues it; `leftovers` are begun and no part of it.
+    """
 
     options: MatrixOptions
     driver: str | None
@@ -56,6 +65,8 @@ class MatrixStatus:
     fraction: float | None
     seconds_left: float | None
     rows: tuple[Row, ...]
+    command: str
+    leftovers: tuple[Leftover, ...]
 
     def count(self, state: str) -> int:
         """Return how many pieces of work are in a state."""
@@ -73,7 +84,7 @@ def read_matrix_status(runs_dir: Path, changes: Mapping[str, Any]) -> MatrixStat
         options = MatrixOptions(runs_dir=runs_dir)
     else:
         options = replace(MatrixOptions.from_dict(record["arguments"]), runs_dir=runs_dir)
-        _take_over_environment(record["environment"])
+        take_over_environment(record["environment"])
     options = replace(options, **changes)
     return _Reader(options, record).status()
 
@@ -107,7 +118,14 @@ class _Reader:
             fraction=self._record["fraction"] if running else None,
             seconds_left=self._record["seconds_left"] if running else None,
             rows=tuple(rows),
+            command=command_of(self._options, settings_in_environment()),
+            leftovers=tuple(find_leftovers(self._ledger, graph, self._unended())),
         )
+
+    def _unended(self) -> list[dict[str, Any]]:
+        """Return the matrices that did not end, the latest first: the last one may be another."""
+        last = [self._record] if self._driver == INTERRUPTED else []
+        return [*last, *self._record.get("unfinished", [])]
 
     def _experiments(self) -> Iterator[Experiment]:
         for _, path in read_targets(self._options.targets):
@@ -185,9 +203,3 @@ class _Reader:
             if {key: entry.get(key) for key in what} == what:
                 return dict(entry)
         return None
-
-
-def _take_over_environment(settings: dict[str, str]) -> None:
-    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
-        del os.environ[name]
-    os.environ.update(settings)

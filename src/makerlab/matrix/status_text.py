@@ -4,10 +4,11 @@ import contextlib
 import dataclasses
 import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from makerlab.matrix.ledger import INTERRUPTED
+from makerlab.matrix.leftover import Leftover
 from makerlab.matrix.options import STAGES
 from makerlab.matrix.plan import ANALYZE, Work
 from makerlab.matrix.record import RUNNING
@@ -17,6 +18,7 @@ from makerlab.runs.progress import duration
 
 WIDTH = 80
 NAME_WIDTH = 30
+MOST_LEFTOVERS = 8
 CELL_WIDTH = 13
 CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
 STATES = (DONE, RUNNING, QUEUED, FAILED, INTERRUPTED, PENDING, INVALID)
@@ -29,6 +31,7 @@ def to_text(status: MatrixStatus) -> str:
         if row.work == ANALYZE:
             lines += ["", f"analyze: {row.state}"]
     lines += _details(status)
+    lines += _leftovers(status.leftovers)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -42,6 +45,8 @@ def to_json(status: MatrixStatus) -> str:
         "seconds_left": status.seconds_left,
         "counts": {state: status.count(state) for state in STATES},
         "rows": [_row_record(row) for row in status.rows],
+        "command": status.command,
+        "leftovers": [_leftover_record(each) for each in status.leftovers],
     }
     return json.dumps(content, indent=2) + "\n"
 
@@ -78,6 +83,10 @@ def _row_record(row: Row) -> dict[str, Any]:
         "message": row.message,
         "lines": list(row.before),
     }
+
+
+def _leftover_record(leftover: Leftover) -> dict[str, Any]:
+    return dataclasses.asdict(leftover) | {"path": str(leftover.path)}
 
 
 def _head(status: MatrixStatus) -> list[str]:
@@ -145,13 +154,31 @@ def _details(status: MatrixStatus) -> list[str]:
             lines += _paragraph(f"{row.work}: queued, {row.message}")
     for row in status.rows:
         if row.state == INTERRUPTED:
-            lines += _paragraph(f"{row.work}: interrupted{_where(row)}; make matrix continues it")
+            lines += _paragraph(f"{row.work}: interrupted{_where(row)}")
         elif row.state == FAILED:
             lines += _paragraph(f"{row.work}: FAILED{_where(row)}: {row.message or 'see its log'}")
             lines += [_cut(f"    | {line}", WIDTH) for line in row.before]
+    if status.count(INTERRUPTED) and status.driver != RUNNING:
+        # Whole, whatever its length: it is there to be copied.
+        lines += ["what is interrupted continues with:", f"    {status.command}"]
     problems = dict.fromkeys(row.message for row in status.rows if row.state == INVALID)
     lines += [line for problem in problems for line in _paragraph(f"invalid: {problem}")]
     return ["", *lines] if lines else []
+
+
+def _leftovers(leftovers: Sequence[Leftover]) -> list[str]:
+    """Return lines on what is no part of the matrix, by the command that continues it."""
+    if not leftovers:
+        return []
+    lines = ["", "begun, not finished, and not part of this matrix:"]
+    shown = leftovers[:MOST_LEFTOVERS]
+    for command in dict.fromkeys(each.command for each in shown):
+        for each in (each for each in shown if each.command == command):
+            far = "" if each.fraction is None else f" at {each.fraction:.0%}"
+            lines += _paragraph(f"{each.path}: {each.state}{far}")
+        lines += [f"    continues with: {command}"] if command else []
+    more = len(leftovers) - len(shown)
+    return [*lines, f"and {more} more"] if more else lines
 
 
 def _progress(row: Row) -> str:

@@ -333,6 +333,13 @@ def find_runs(runs_dir: Path) -> Iterator[RunDirectory]:
         yield RunDirectory(manifest.parent)
 
 
+def find_studies(runs_dir: Path) -> Iterator[TuningDirectory]:
+    """Yield where each study keeps its progress, those of folds included."""
+    for pattern in ("*/*/tune_status.json", "*/*/fold_*/tune_status.json"):
+        for status in sorted(runs_dir.glob(pattern)):
+            yield TuningDirectory(status.parent)
+
+
 def run_of(path: Path) -> RunDirectory:
     """Return the run that a directory or one of its model files belongs to.
 

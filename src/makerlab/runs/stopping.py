@@ -12,6 +12,11 @@ from makerlab.errors import Interrupted
 PARENT_VARIABLE = "MAKERLAB_PARENT_PID"
 
 
+def what_continues(alone: str) -> str:
+    """Return what continues work that is stopped: the matrix that began it, else `alone`."""
+    return "the next make matrix" if PARENT_VARIABLE in os.environ else alone
+
+
 class StopRequest:
     """Turns signals into a flag that long work looks at between two steps."""
 

@@ -18,7 +18,7 @@ from makerlab.runs.manifest import COMPLETE, FAILED, read_manifest, update_manif
 from makerlab.runs.progress import Report, StatusFile, duration
 from makerlab.runs.progress_log import ProgressLog
 from makerlab.runs.registry import Registry, Tried
-from makerlab.runs.stopping import StopRequest
+from makerlab.runs.stopping import StopRequest, what_continues
 from makerlab.stages.checkpoints import restore_checkpoint
 from makerlab.stages.notices import report_notices
 from makerlab.stages.seating import Seating
@@ -90,13 +90,16 @@ class RunCourse:
                     best = self._validate(training, progress, best)
                     self._checkpoint(training, progress, best)
                     self._say(training, status, best)
-                status.write(training.step, stage="train", last_metric=progress.last_score)
-                if stop.requested and not done:
+                stopped = stop.requested and not done
+                score = progress.last_score
+                status.write(training.step, force=stopped, stage="train", last_metric=score)
+                if stopped:
                     self._checkpoint(training, progress, best)
                     update_manifest(self.run.manifest, owner=None, steps=training.step)
+                    by = what_continues(f"train_mm_sac.py --resume {self.run.path}")
                     raise stop.interruption(
                         f"{self.run.path}: stopped at step {training.step:,} with a "
-                        "checkpoint; the same command with --resume continues exactly"
+                        f"checkpoint; {by} continues it exactly"
                     )
             # A stop asked for after the last step waits for the last files.
             training.learner.save(self.run.model)

@@ -21,7 +21,7 @@ from makerlab.runs.manifest import utc
 from makerlab.runs.owner import this_process
 from makerlab.runs.progress import Report, StatusFile
 from makerlab.runs.registry import Kind, Registry, Tried
-from makerlab.runs.stopping import StopRequest
+from makerlab.runs.stopping import StopRequest, what_continues
 from makerlab.stages.checkpoints import restore_checkpoint
 from makerlab.stages.resolve import Resolved
 from makerlab.stages.seating import Seating
@@ -202,9 +202,8 @@ class Worker:
         while training.step < until:
             yield training
             if stop.requested:
-                raise stop.interruption(
-                    f"study {self.slots.name}: stopped; the same command completes it"
-                )
+                by = what_continues("the same command")
+                raise stop.interruption(f"study {self.slots.name}: stopped; {by} completes it")
 
     def best(self, stop: StopRequest) -> Course[dict[str, Any] | None]:
         """Return the record of the best trial, its parameters scored again on fresh seeds."""
