@@ -48,7 +48,9 @@ def group_command(arguments: list[str] | None = None) -> int:
     from makerlab.stages.seating import Seating
     from makerlab.stages.together import together
 
-    faulthandler.enable()
+    # The process's own: for a debugger's sake standard error may be no file.
+    if sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
     outcomes = _Outcomes(given.outcomes)
     seating = Seating(min(given.at_once or len(given.member), len(given.member)))
     read = _READERS[given.stage]

@@ -1,7 +1,9 @@
 """Several courses in one process: each with the result it would have had alone."""
 
+import contextlib
 import csv
 import datetime
+import io
 import json
 import signal
 import subprocess
@@ -24,6 +26,7 @@ from tests.commands import (
 )
 
 from makerlab.errors import Interrupted, UserError
+from makerlab.group_command import group_command
 from makerlab.learning.training import Diverged, Training
 from makerlab.runs.directory import RunDirectory, find_runs, tuning_directory
 from makerlab.runs.manifest import read_manifest
@@ -323,3 +326,11 @@ def test_members_have_exit_codes_of_their_own_and_one_stop_reaches_all(tmp_path:
     assert "error: tinny.yaml: no such config file; did you mean 'tiny.yaml'?" in errors
     assert len(list(tmp_path.glob("runs/SAC/*/checkpoints/latest.zip"))) == 2
     assert sys.executable and "Traceback" not in errors
+
+
+def test_the_errors_of_members_may_go_to_no_file() -> None:
+    """Trap: the process of a debugger keeps them in memory, where no crash can be written."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = group_command(["--stage", "train", "--member", "--config tinny.yaml"])
+    assert code == 2
+    assert said.getvalue().startswith("error: tinny.yaml: no such config file")
