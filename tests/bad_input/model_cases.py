@@ -241,7 +241,7 @@ ANALYSES = [
         adds=("runs/.*report.html",),
         changes=("runs/.*progress.csv",),
     ),
-    Case("wants no rows", "analyze", "--top_k 0", "--top_k"),
+    Case("wants fewer rows than none", "analyze", "--top_k -1", "--top_k"),
     Case(
         "has a run whose metrics are cut off",
         "analyze",

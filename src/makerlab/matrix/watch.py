@@ -1,7 +1,7 @@
 """Tells what happens to a matrix: to its log, its record and the screen."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from makerlab.matrix.display import Display
 from makerlab.matrix.ledger import Ledger
@@ -17,7 +17,10 @@ RECORD_SECONDS = 10.0
 
 @dataclass
 class Watcher:
-    """Listens to a scheduler."""
+    """Listens to a scheduler.
+
+    `counted` is how much of the whole matrix was done before, and how much there is.
+    """
 
     graph: dict[Work, Node]
     ledger: Ledger
@@ -25,6 +28,7 @@ class Watcher:
     display: Display
     say: Report
     jobs: int
+    counted: tuple[int, int] = (0, 0)
     _since: dict[Work, float] = field(default_factory=dict, init=False)
     _finished: int = field(default=0, init=False)
     _shown: float = field(default=0.0, init=False)
@@ -41,7 +45,8 @@ class Watcher:
         """Tell the end of a piece of work; what was there already is counted only."""
         self._finished += 1
         self.record.ended(work, result)
-        count = f"({self._finished} of {len(self.graph)})"
+        before, total = self.counted
+        count = f"({before + self._finished} of {total})"
         if result.state == DONE:
             self.say(f"{work}: done in {duration(result.seconds)} {count}")
         elif result.state == FAILED:
@@ -64,6 +69,8 @@ class Watcher:
         self._shown = now
         jobs = [UnderWay(job.work, now - job.started, self._progress(job.work)) for job in running]
         snapshot = take_snapshot(self.graph, results, jobs, weight=self._weight, jobs=self.jobs)
+        before, total = self.counted
+        snapshot = replace(snapshot, finished=before + snapshot.finished, total=total)
         self.display.show(snapshot)
         if now - self._recorded >= RECORD_SECONDS:
             self._recorded = now
