@@ -249,7 +249,7 @@ ANALYSES = [
         "metrics.json: damaged",
         cut(RUN / "evaluation/metrics.json"),
         code=0,
-        adds=("runs/runs_.*(csv|xlsx)", "runs/.*report.html"),
+        adds=("runs/runs_.*(csv|txt|xlsx)", "runs/.*report.html"),
     ),
     Case(
         "has a run whose metrics are words",
@@ -258,7 +258,7 @@ ANALYSES = [
         "metrics.json: damaged",
         with_key(RUN / "evaluation/metrics.json", "valid", "good"),
         code=0,
-        adds=("runs/runs_.*(csv|xlsx)", "runs/.*report.html"),
+        adds=("runs/runs_.*(csv|txt|xlsx)", "runs/.*report.html"),
     ),
     Case(
         "has a run whose manifest is cut off",
@@ -267,6 +267,6 @@ ANALYSES = [
         "manifest.json: damaged",
         cut(RUN / "manifest.json"),
         code=0,
-        adds=("runs/runs_.*(csv|xlsx)", "runs/.*report.html"),
+        adds=("runs/runs_.*(csv|txt|xlsx)", "runs/.*report.html"),
     ),
 ]
