@@ -1,4 +1,4 @@
-"""Compare two runs: what differs, metrics side by side, curves in one picture."""
+"""Compare two runs, or two configs over all their seeds: what differs, which earned more."""
 
 from makerlab.cli import run_command
 from makerlab.commands import compare_runs_command

@@ -3,8 +3,10 @@
 import argparse
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from makerlab.cli import ArgumentParser, show_line
+from makerlab.errors import UserError
 from makerlab.stage_commands import (
     DEVICES,
     add_logs_flag,
@@ -13,6 +15,9 @@ from makerlab.stage_commands import (
     help_of,
     positive,
 )
+
+if TYPE_CHECKING:
+    from makerlab.runs.directory import RunDirectory
 
 
 def evaluate_command(arguments: list[str] | None = None) -> int:
@@ -106,26 +111,65 @@ def follow_log_command(arguments: list[str] | None = None) -> int:
 
 
 def compare_runs_command(arguments: list[str] | None = None) -> int:
-    """Compare two runs."""
+    """Compare two runs, or two configs over all their seeds."""
     parser = ArgumentParser(
         description="Compare two runs: what differs in config, data, code and versions, metrics "
-        "side by side, curves in one picture."
+        "side by side, curves in one picture. Or two configs, all seeds of each: which earned "
+        "more on test, paired by seed and by day."
     )
-    parser.add_argument("first", type=Path, metavar="A", help="A run directory.")
-    parser.add_argument("second", type=Path, metavar="B", help="Another.")
+    parser.add_argument("first", metavar="A", help="A run, by directory or name, or a config name.")
+    parser.add_argument("second", metavar="B", help="Another of the same kind.")
+    parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Where results are.")
     parser.add_argument("--plots_dir", type=Path, default=Path("plots"), help="Where plots go.")
     parser.add_argument(
-        "--plots", action=argparse.BooleanOptionalAction, default=True, help="Draw the curves."
+        "--plots",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="Draw the curves of two runs.",
     )
     parser.add_argument("--json", action="store_true", help="Show it as JSON, draw nothing.")
     given = parser.parse_args(arguments)
+    from makerlab.report.compare_configs import run_or_config
+
+    first, second = (
+        run_or_config(name, runs_dir=given.runs_dir) for name in (given.first, given.second)
+    )
+    if isinstance(first, str) and isinstance(second, str):
+        return _compare_configs(first, second, given)
+    for one, other in ((first, second), (second, first)):
+        if isinstance(one, str) and not isinstance(other, str):
+            raise UserError(
+                f"'{one}': not a run, as {other.name} is; expected two runs or two configs"
+            )
+    assert not isinstance(first, str) and not isinstance(second, str)
+    return _compare_runs(first, second, given)
+
+
+def _compare_configs(first: str, second: str, given: argparse.Namespace) -> int:
+    import json
+
+    from makerlab.report.compare_configs import compare_configs
+    from makerlab.report.compare_configs_view import (
+        config_comparison_lines,
+        config_comparison_record,
+    )
+
+    found = compare_configs(first, second, runs_dir=given.runs_dir)
+    if given.json:
+        show_line(json.dumps([config_comparison_record(each) for each in found], indent=2))
+        return 0
+    for number, each in enumerate(found):
+        for line in ([""] if number else []) + list(config_comparison_lines(each)):
+            show_line(line)
+    return 0
+
+
+def _compare_runs(first: "RunDirectory", second: "RunDirectory", given: argparse.Namespace) -> int:
     import json
 
     from makerlab.report.compare import compare
     from makerlab.report.compare_view import comparison_lines, comparison_record, draw_comparison
-    from makerlab.runs.directory import run_of
 
-    first, second = run_of(given.first), run_of(given.second)
     found = compare(first, second)
     if given.json:
         show_line(json.dumps(comparison_record(found), indent=2))

@@ -15,6 +15,8 @@ from tests.bad_input.case import Case, Prepare, all_of, writes
 from tests.bad_input.lab import RUN
 from tests.bad_input.run_cases import cut, interrupt, remove, with_key
 
+from makerlab.files import write_json
+
 EVALUATE = f"--model_path {RUN}"
 MODEL = RUN / "best_model.zip"
 MARK = "code_was_run"
@@ -196,6 +198,19 @@ MODELS = [
     Case("judges into a file", "evaluate", f"{EVALUATE} --output_dir candles.csv", "candles.csv"),
 ]
 
+
+def _another_config(*, folder: str = "a", **changes: Any) -> Prepare:
+    """Copy the run as one of a config named `other`, with changes to its manifest."""
+
+    def prepare(lab: Path) -> None:
+        copy = lab / "runs" / "SAC" / f"20260101_000001_other_{folder}_seed0"
+        shutil.copytree(lab / RUN, copy)
+        path = copy / "manifest.json"
+        write_json(path, json.loads(path.read_text()) | {"config_name": "other"} | changes)
+
+    return prepare
+
+
 ANALYSES = [
     Case(
         "analyzes a folder that is not there",
@@ -223,6 +238,40 @@ ANALYSES = [
         "report",
         "--runs_dir run",
         "no such directory of runs",
+    ),
+    Case(
+        "compares with a config that is not there",
+        "compare_runs",
+        "tiny tinny",
+        "did you mean 'tiny'?",
+    ),
+    Case("compares a config with itself", "compare_runs", "tiny tiny", "given twice"),
+    Case(
+        "compares a config with a run",
+        "compare_runs",
+        f"tiny {RUN.name}",
+        "expected two runs or two configs",
+    ),
+    Case(
+        "compares a config of which no run is evaluated",
+        "compare_runs",
+        "tiny other",
+        "finished and evaluated",
+        _another_config(state="failed"),
+    ),
+    Case(
+        "compares configs of different profiles",
+        "compare_runs",
+        "tiny other",
+        "under the same profile",
+        _another_config(profile="day"),
+    ),
+    Case(
+        "compares two settings of one name with another config",
+        "compare_runs",
+        "other tiny",
+        "2 settings or algorithms have this name",
+        all_of(_another_config(), _another_config(folder="b", config={"env": {"fee_rate": 0.5}})),
     ),
     Case("reports on a file", "report", "--runs_dir candles.csv", "found a file"),
     Case(

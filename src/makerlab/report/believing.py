@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.evidence import Evidence, GroupEvidence
 from makerlab.report.judgement import overfitting_note
-from makerlab.report.words import NOTHING, interval, number, table
-from makerlab.statistics.bootstrap import Estimate
+from makerlab.report.words import NOTHING, number, p_value, signed, table
 
 
 def evidence_lines(summaries: Sequence[ConfigSummary], *, top_k: int) -> Iterator[str]:
@@ -93,10 +92,10 @@ def _sentence(summary: ConfigSummary) -> str:
     if verdict.reason:
         sentence += f", {verdict.reason}"
     if verdict.difference.value is not None:
-        sentence += f": {summary.headline} {_signed(verdict.difference)} per episode"
+        sentence += f": {summary.headline} {signed(verdict.difference)} per episode"
         if verdict.p_adjusted is not None:
             over = "folds" if verdict.folds else "seeds and days together"
-            sentence += f", over {over}; p {_p(verdict.p_adjusted)} corrected"
+            sentence += f", over {over}; p {p_value(verdict.p_adjusted)} corrected"
     if verdict.folds:
         sentence += f"; {verdict.folds} of {summary.folds_planned} folds"
     sentence += f"; {_count(verdict.seeds, 'seed')}{' each' if verdict.folds else ''}"
@@ -109,15 +108,6 @@ def _sentence(summary: ConfigSummary) -> str:
         repeated = _count(summary.left_out, "older run")
         sentence += f" {repeated} with the same settings and seed left out."
     return sentence
-
-
-def _p(value: float) -> str:
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _signed(estimate: Estimate) -> str:
-    sign = "+" if (estimate.value or 0.0) > 0.0 else ""
-    return sign + interval(estimate)
 
 
 def _count(count: int | None, noun: str) -> str:

@@ -1,7 +1,7 @@
 """A comparison of two runs as text, as JSON, and as pictures."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
     yield f"B: {_title(found.second)}"
     yield ""
     if found.differences:
-        rows = [
-            (each.what, each.name, _shown(each.first), _shown(each.second))
-            for each in found.differences
-        ]
-        yield from tabulate(rows, headers=("what", "differs in", "A", "B")).splitlines()
+        yield from difference_table(found.differences)
     else:
         yield "Config, data, code and versions are the same."
     if found.metrics:
@@ -52,12 +48,18 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
         yield f"Note: {note}."
 
 
+def difference_table(differences: Sequence[Difference]) -> list[str]:
+    """Return the lines of a table of what is not the same."""
+    rows = [(each.what, each.name, _shown(each.first), _shown(each.second)) for each in differences]
+    return tabulate(rows, headers=("what", "differs in", "A", "B")).splitlines()
+
+
 def comparison_record(found: Comparison) -> dict[str, Any]:
     """Return the comparison as plain values."""
     return {
         "first": found.first.path,
         "second": found.second.path,
-        "differences": [_difference_record(each) for each in found.differences],
+        "differences": [difference_record(each) for each in found.differences],
         "metrics": [
             {
                 "segment": each.segment,
@@ -141,7 +143,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]}.."
 
 
-def _difference_record(each: Difference) -> dict[str, Any]:
+def difference_record(each: Difference) -> dict[str, Any]:
+    """Return one thing that differs as plain values."""
     return {"what": each.what, "name": each.name, "first": each.first, "second": each.second}
 
 

@@ -1,4 +1,4 @@
-"""Profits per period that an evaluation left, as far as reports need them: those of the test."""
+"""Profits per period that an evaluation left, as far as reports need them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,8 @@ from makerlab.report.stored import Stored, read_stored
 Floats = npt.NDArray[np.float64]
 
 DAY_MS = 86_400_000
+DAYS_PER_YEAR = 365.0
+"""As evaluations count them: markets that never close."""
 FEWEST_DAYS = 5
 """Episodes are taken together by day when there are so many days, else each is on its own."""
 
@@ -29,6 +31,16 @@ class StoredPeriods(Stored):
     def learned(self) -> Floats:
         """Profits of the learned policy."""
         return np.array(next(iter(self.profits.values())), dtype=np.float64)
+
+    @property
+    def judged_by_objective(self) -> bool:
+        """Whether it is not the profit by which policies are judged."""
+        return self.objectives is not None
+
+    @property
+    def judged(self) -> Floats:
+        """What the learned policy is judged by in each period: its profits, or its objectives."""
+        return np.array(next(iter(self._judged.values())), dtype=np.float64)
 
     @property
     def _judged(self) -> dict[str, tuple[float, ...]]:
@@ -63,9 +75,20 @@ class StoredSegments(Stored):
     test: StoredProfits
 
 
+class StoredValidation(Stored):
+    """An evaluation's profits.json, of which the validation segment is kept."""
+
+    valid: StoredProfits
+
+
 def read_profits(path: Path) -> StoredProfits | None:
     """Read the test segment's profits, None when there are none; UserError when damaged."""
     return read_stored(path, StoredSegments).test if path.exists() else None
+
+
+def read_validation_profits(path: Path) -> StoredProfits | None:
+    """Read the validation segment's profits, None when there are none; UserError when damaged."""
+    return read_stored(path, StoredValidation).valid if path.exists() else None
 
 
 def joined(found: Sequence[StoredProfits]) -> StoredProfits:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from makerlab.report.believing import evidence_lines, verdicts
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.fill_line import fill_line
+from makerlab.report.pair_lines import pair_lines
 from makerlab.report.ranking import (
     RankingGroup,
     chosen_on_test,
@@ -38,6 +39,7 @@ def group_lines(
     yield from evidence_lines(summaries, top_k=top_k)
     yield ""
     yield from verdicts(summaries, top_k=top_k)
+    yield from pair_lines(summaries, top_k=top_k)
 
 
 def heading(group: RankingGroup) -> Iterator[str]:

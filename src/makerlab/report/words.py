@@ -9,13 +9,13 @@ from makerlab.statistics.bootstrap import Estimate
 NOTHING = "-"
 
 
-def number(value: float | None) -> str:
-    """Return a number with four significant digits; a dash for nothing."""
+def number(value: float | None, *, digits: int = 4) -> str:
+    """Return a number with four significant digits, or so many; a dash for nothing."""
     if value is None:
         return NOTHING
     if abs(value) >= 1e4:
         return f"{value:,.0f}"
-    return f"{value + 0.0:.4g}"
+    return f"{value + 0.0:.{digits}g}"
 
 
 def interval(estimate: Estimate) -> str:
@@ -23,6 +23,17 @@ def interval(estimate: Estimate) -> str:
     if estimate.value is None:
         return NOTHING
     return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def signed(estimate: Estimate) -> str:
+    """Return `value [low, high]` with a plus before what is above zero."""
+    sign = "+" if (estimate.value or 0.0) > 0.0 else ""
+    return sign + interval(estimate)
+
+
+def p_value(value: float) -> str:
+    """Return a p-value with three decimals."""
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from makerlab.report.html.facts import Fact, facts
 from makerlab.report.html.fills import MARKOUT_BARS, fills_section
 from makerlab.report.html.learning import learning_section
 from makerlab.report.html.optimum import DISTANCE, optimum_section
+from makerlab.report.html.pairs import PairsTable, pairs_table
 from makerlab.report.html.parameters import parameters_section
 from makerlab.report.html.provenance import Provenance, provenance
 from makerlab.report.html.ranking_table import RunsTable, runs_table
@@ -54,6 +55,7 @@ class GroupView:
     title: str
     headline: str
     choosing: str
+    pairs: PairsTable | None
     facts: tuple[Fact, ...]
     evidence: Table | None
     overfitting: str
@@ -93,6 +95,7 @@ def _group(number: int, standing: Standing, sources: Sources) -> GroupView:
         title=title_of(group),
         headline=headline(configs),
         choosing=choosing(configs),
+        pairs=pairs_table(configs),
         facts=tuple(facts(group, group.records or _all(group), shelf)),
         evidence=evidence_table([(config.label, config.evidence) for config in configs]),
         overfitting=overfitting_sentence(configs),
