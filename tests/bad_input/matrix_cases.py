@@ -36,6 +36,16 @@ MATRICES = [
     _targets("lists no config", "lists no config", "# none yet"),
     _targets("lists a config that is not there", "line 2", "tiny.yaml", "tinny.yaml"),
     _targets("lists a folder", "line 1", "runs"),
+    Case(
+        "lists a config whose episodes fit into no segment",
+        "matrix",
+        "--targets targets.txt --profile=",
+        "env.episode_length: found 100000",
+        all_of(
+            writes("targets.txt", "long.yaml\n"),
+            writes("long.yaml", "env: {base_spread_bps: 8, episode_length: 100000}\n"),
+        ),
+    ),
     _targets("lists a config twice", "is listed in line 1 already", "tiny.yaml", "", "./tiny.yaml"),
     Case(
         "lists two configs of one name",

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from makerlab.config import Config, warnings_of
 from makerlab.config.unused import replaced_by, replaced_by_tuning, used_settings
 from makerlab.errors import UserError, nearest
+from makerlab.matrix.lengths import check_lengths
 from makerlab.matrix.options import MatrixOptions
 from makerlab.runs.keys import data_key
 from makerlab.stages.resolve import profile_path, resolve_config
@@ -121,6 +122,7 @@ def load_experiment(path: Path, options: MatrixOptions) -> Experiment:
         path, profile=options.profile or None, data=options.data, runs_dir=options.runs_dir
     )
     data_key(resolved.config)
+    check_lengths(resolved.config, source=str(path))
     return Experiment(path, resolved.config)
 
 
