@@ -164,7 +164,7 @@ def _acquire(lock: int, path: Path, runs_dir: Path, say: Callable[[str], None]) 
         if record and record["state"] == RUNNING and is_alive(record["owner"]):
             raise UserError(
                 f"{runs_dir}: another matrix is at work there (process {record['owner']['pid']}); "
-                "see make status, wait for it, or choose another --runs_dir"
+                "see make status, wait for it, or choose another --runs_dir (make: RUNS_DIR=...)"
             )
         if time.monotonic() > until:
             holders = ", ".join(str(pid) for pid in _holders(path)) or "unknown"
