@@ -91,9 +91,12 @@ def test_the_pivot_sheet_has_one_row_per_run_segment_policy_and_metric(runs_dir:
 def test_every_column_is_explained(runs_dir: Path) -> None:
     path = analyzed(runs_dir) / "runs_summary.xlsx"
     meanings = dict(sheet(path, "columns")[1:])
-    columns = {*sheet(path, "runs")[0], *sheet(path, "pivot")[0]}
+    with (runs_dir / "runs_by_config.csv").open(newline="") as file:
+        by_config = next(csv.reader(file))
+    columns = {*sheet(path, "runs")[0], *sheet(path, "pivot")[0], *by_config}
     assert columns <= set(meanings)
     assert [name for name in columns if not meanings[name]] == []
+    assert "over seeds and days together" in meanings["verdict_difference_low"]
 
 
 def test_an_explanation_names_segment_bound_and_unit() -> None:

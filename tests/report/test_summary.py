@@ -61,6 +61,26 @@ def test_the_row_holds_what_the_files_hold(tmp_path: Path) -> None:
     assert (tmp_path / row["path"]).is_dir()
 
 
+def test_a_config_has_the_interval_of_its_verdict_and_what_tuning_left(tmp_path: Path) -> None:
+    write_runs(
+        tmp_path,
+        *(MadeUpRun(seed=n, difference=(n, n - 2.0, n + 2.0)) for n in range(3)),
+        MadeUpRun(config_name="untuned", n_trials=None),
+    )
+    records = read_runs(tmp_path, baseline_metrics=frozenset({"net_profit"}))
+    groups = ranking_groups(records, sort_by="valid_net_profit")
+    ((_, configs),) = standings_of(groups, behind_all(tmp_path, records))
+    frame = by_config(tmp_path).set_index("config_name")
+    (verdict,) = (each.verdict for each in configs if each.config_name == "env_baseline")
+    ends = ("", "_low", "_high")
+    row = frame.loc["env_baseline"]
+    assert [row[f"verdict_difference{end}"] for end in ends] == pytest.approx(verdict.difference)
+    assert row["verdict_difference_low"] < row["test_difference_over_episodes_low"]
+    assert row["tuning_score"] == 6.5
+    assert [row[f"tuning_rescored{end}"] for end in ends] == [4.5, 1.5, 7.5]
+    assert frame.loc["untuned"][["tuning_score", "tuning_rescored"]].isna().all()
+
+
 def test_only_settings_that_vary_have_columns_under_their_dotted_names(tmp_path: Path) -> None:
     runs = [
         MadeUpRun(seed=n, values={"env.fee_rate": fee, "train.net_arch": [64 * (n + 1)] * 2})

@@ -217,7 +217,24 @@ def test_sharpe_ratios_are_shown_with_what_choosing_leaves_of_them(tmp_path: Pat
     assert "PSR: probability that the true one is above zero" in text
     row = evidence_row(text)
     assert row.split()[-3:] == ["28", "3", "episodes"]
-    assert "Probability of backtest overfitting: none (all runs earned the same" in text
+    assert "Probability of backtest overfitting: not known (all runs earned the same" in text
+
+
+def test_why_a_high_psr_may_stand_beside_a_verdict_that_tells_nothing_is_said(
+    tmp_path: Path,
+) -> None:
+    text = shown(tmp_path, three_seeds((2.0, -1.0, 5.0)))
+    (line,) = (line for line in text.splitlines() if line.startswith("PSR and the record needed"))
+    assert "other seeds may differ" in line and "no contradiction" in line
+
+
+def test_what_fresh_seeds_leave_of_the_best_score_is_one_line(tmp_path: Path) -> None:
+    runs = [MadeUpRun(seed=0), MadeUpRun(config_name="untuned", n_trials=None)]
+    (line,) = (
+        line for line in shown(tmp_path / "a", runs).splitlines() if line.startswith("Tuning: ")
+    )
+    assert "env_baseline 6.5, then 4.5 [1.5, 7.5]." in line and "untuned" not in line
+    assert "Tuning: " not in shown(tmp_path / "b", [MadeUpRun(n_trials=None)])
 
 
 def test_a_losing_policy_would_never_prove_itself(tmp_path: Path) -> None:

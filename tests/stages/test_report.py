@@ -249,10 +249,16 @@ def test_a_study_that_is_gone_is_named(report: ReportResult) -> None:
 def test_a_study_shows_its_course_its_trials_and_what_mattered(tmp_path: Path) -> None:
     storage = write_study(tmp_path, "s-1", trials=30)
     tuned = {"study": "s-1", "storage": storage, "trial": 3, "n_trials": 30, "score": -1.0}
+    tuned["rescored"] = {"value": -7.5, "low": None, "high": None}
     for seed in range(3):
         write_everything(tmp_path, MadeUpRun(seed=seed, manifest={"tuned_params": tuned}))
     page = Page(written(tmp_path).page)
-    assert "Study s-1: 24 complete, 6 pruned." in page.words
+    assert (
+        "Study s-1: 24 complete, 6 pruned. The chosen trial scored −1.00; trained again"
+        in page.words
+    )
+    assert "on fresh seeds its parameters score −7.50." in page.words
+    assert "chosen parameters on fresh seeds: −7.50" in page.words
     (told,) = (text for text in page.all("aria-label") if "importance of parameters" in text)
     # The score is a function of gamma alone.
     assert re.search(r"importance of parameters: gamma (9\d|100)%", told)

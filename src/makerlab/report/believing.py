@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.evidence import Evidence, GroupEvidence
 from makerlab.report.judgement import overfitting_note
-from makerlab.report.words import NOTHING, number, p_value, signed, table
+from makerlab.report.words import NOTHING, interval, number, p_value, signed, table
 
 
 def evidence_lines(summaries: Sequence[ConfigSummary], *, top_k: int) -> Iterator[str]:
@@ -37,7 +37,37 @@ def evidence_lines(summaries: Sequence[ConfigSummary], *, top_k: int) -> Iterato
     headers = ["config", "record", "sharpe\nper period", "sharpe\nannualised", "PSR"]
     headers += ["deflated\nsharpe", "trials\nbehind it", "record needed\nat 95 %"]
     yield from table(rows, headers)
+    yield PSR_BESIDE_VERDICT
     yield from _choosing(summaries[0].group)
+
+
+PSR_BESIDE_VERDICT = (
+    "PSR and the record needed ask of the average of these seeds whether it earned more than "
+    "nothing; the verdict asks whether the config earns more than the best baseline, and counts "
+    "that other seeds may differ and how much was tried. A PSR near 1 beside a verdict that tells "
+    "nothing apart is no contradiction."
+)
+
+
+def tuning_lines(summaries: Sequence[ConfigSummary], *, top_k: int) -> Iterator[str]:
+    """Yield what tuning's best scores were and what the same parameters scored on fresh seeds."""
+    tuned = [each for each in summaries[:top_k] if each.tuning_score is not None]
+    if not tuned:
+        return
+    metric = tuned[0].runs[-1].parameters.get("tune.metric", "score")
+    scores = [f"{each.label} {number(each.tuning_score)}, {_again(each)}" for each in tuned]
+    yield (
+        f"Tuning: the best trial's validation {metric} (the luckiest of many), then that of its "
+        f"parameters trained again on fresh seeds: {'; '.join(scores)}."
+    )
+
+
+def _again(summary: ConfigSummary) -> str:
+    found = summary.tuning_rescored
+    if found.value is None:
+        return "not scored again"
+    known = found.low is not None and found.high is not None
+    return f"then {interval(found) if known else number(found.value)}"
 
 
 def track_record(found: Evidence) -> str:
@@ -58,7 +88,7 @@ def _choosing(evidence: GroupEvidence) -> Iterator[str]:
     )
     if behind.damaged:
         yield f"{_count(behind.damaged, 'line')} of the registry can't be read and are not counted."
-    shown = f"{found.probability:.2f}" if found.probability is not None else "none"
+    shown = f"{found.probability:.2f}" if found.probability is not None else "not known"
     yield f"Probability of backtest overfitting: {shown} ({overfitting_note(found)})."
 
 

@@ -14,7 +14,7 @@ from makerlab.report.evidence import Evidence, GroupEvidence, group_evidence
 from makerlab.report.parameters import Value
 from makerlab.report.ranking import RankingGroup, smaller_is_better
 from makerlab.report.records import SEGMENTS, RunRecord
-from makerlab.report.stored import StoredSegment
+from makerlab.report.stored import StoredSegment, StoredTuning
 from makerlab.report.verdict import Results, Verdict, compare, compare_folds, judge_together
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_interval
 
@@ -72,6 +72,29 @@ class ConfigSummary:
             return None if None in each else sum(trials or 0 for trials in each)
         known = [run.manifest.trials for run in self.runs if run.manifest is not None]
         return max((trials for trials in known if trials is not None), default=None)
+
+    @property
+    def tuning_score(self) -> float | None:
+        """The best score of the config's study; over folds their mean. None when not tuned."""
+        if self.folds:
+            return self.over_folds(lambda fold: Estimate(fold.tuning_score, None, None)).value
+        tuned = self._tuned
+        return None if tuned is None else tuned.score
+
+    @property
+    def tuning_rescored(self) -> Estimate:
+        """The score of the same parameters on fresh seeds, with the interval that is stored."""
+        if self.folds:
+            return self.over_folds(lambda fold: fold.tuning_rescored)
+        tuned = self._tuned
+        if tuned is None or tuned.rescored is None:
+            return UNDEFINED
+        return Estimate(tuned.rescored.value, tuned.rescored.low, tuned.rescored.high)
+
+    @property
+    def _tuned(self) -> StoredTuning | None:
+        """What tuning told the runs; all seeds of a config have their parameters of one study."""
+        return next((tuned for run in reversed(self.runs) if (tuned := run.tuned_params)), None)
 
     @property
     def best_baseline(self) -> str:

@@ -40,7 +40,15 @@ MEANINGS: Mapping[str, str] = {
     "pbo_note": "What that probability is made of, or why there is none.",
     "verdict_on_test": "better, worse or not distinguishable from the baselines, all seeds of the "
     "config together; unknown when it can't be told.",
-    "verdict_p": "p-value of that, corrected for everything that was compared.",
+    "verdict_difference": "The headline metric minus the best baseline's per test episode, as the "
+    "verdict takes it: its interval is over seeds and days together, of a walk-forward over folds, "
+    "not corrected for other configs.",
+    "test_difference_over_episodes": "The same difference with the bootstrap interval over "
+    "episodes alone, as if other seeds would earn alike; no verdict uses it.",
+    "verdict_p": "p-value of the verdict, corrected for everything that was compared.",
+    "seeds": "Number of seeds, each counted once.",
+    "seed_list": "Those seeds.",
+    "runs_left_out": "Older runs of the same settings and seed, which do not count.",
     "verdict_level": "Level the verdict is held at, over all configs together.",
     "verdict_note": "Why there is no verdict.",
     "best_baseline": "The baseline to beat, chosen on the validation segment.",

@@ -12,6 +12,7 @@ from makerlab.report.stored import (
     NET_PROFIT,
     StoredManifest,
     StoredMetrics,
+    StoredTuning,
     read_manifest,
     read_metrics,
 )
@@ -75,6 +76,11 @@ class RunRecord:
     def fold(self) -> int | None:
         """The fold of a walk-forward, None for a run that is of none."""
         return self.manifest.fold if self.manifest is not None else self._number("fold")
+
+    @property
+    def tuned_params(self) -> StoredTuning | None:
+        """Where tuned parameters come from, None for a run without."""
+        return None if self.manifest is None else self.manifest.tuned_params
 
     def _number(self, part: str) -> int | None:
         found = self._from_name(part)

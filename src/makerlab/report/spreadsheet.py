@@ -14,7 +14,7 @@ from makerlab.report.judgement import Cell
 from makerlab.report.ranking import group_id
 from makerlab.report.records import DIFFERENCE, SEGMENTS, RunRecord
 from makerlab.report.stored import NET_PROFIT
-from makerlab.report.summary import runs_table
+from makerlab.report.summary import configs_table, runs_table
 from makerlab.statistics.bootstrap import Estimate
 
 LEARNED = "learned"
@@ -61,7 +61,8 @@ def write_spreadsheet(
     header, table = runs_table(records, standings)
     runs = Sheet("runs", header, [[*row.head, *row.numbers, *row.tail] for row in table])
     pivot = Sheet("pivot", PIVOT_HEADER, list(tidy_rows(records)), mixed=True)
-    columns = Sheet("columns", ("column", "meaning"), _meanings([*header, *PIVOT_HEADER], describe))
+    named = [*header, *PIVOT_HEADER, *configs_table(standings)[0]]
+    columns = Sheet("columns", ("column", "meaning"), _meanings(named, describe))
     write_bytes(path, _workbook([runs, pivot, columns]))
 
 

@@ -58,6 +58,7 @@ class StoredTuning(Stored):
     """Where a run's tuned parameters come from."""
 
     study: str | None = None
+    trial: int | None = None
     n_trials: int | None = None
     score: float | None = None
     rescored: StoredRescored | None = None

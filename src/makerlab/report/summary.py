@@ -118,6 +118,7 @@ def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Ro
     for segment, name, headline in itertools.product(SEGMENTS, baselines, headlines):
         header += _three(f"{segment}_{name}_{headline}")
     header += _three("test_difference_over_episodes")
+    header += [*_three("verdict_difference"), "tuning_score", *_three("tuning_rescored")]
     header += ["best_baseline", *JUDGEMENT]
 
     def rows() -> Iterator[Row]:
@@ -131,7 +132,8 @@ def configs_table(standings: Sequence[Standing]) -> tuple[list[str], Iterator[Ro
             numbers = _means(summary, metrics, headlines)
             for segment, name, headline in itertools.product(SEGMENTS, baselines, headlines):
                 numbers += summary.baseline(segment, name, headline)
-            numbers += summary.verdict.over_episodes
+            numbers += [*summary.verdict.over_episodes, *summary.verdict.difference]
+            numbers += [summary.tuning_score, *summary.tuning_rescored]
             tail: list[Cell] = [summary.best_baseline]
             yield Row(head, numbers, tail + judgement(summary.evidence, summary))
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from makerlab.report.believing import evidence_lines, verdicts
+from makerlab.report.believing import evidence_lines, tuning_lines, verdicts
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.fill_line import fill_line
 from makerlab.report.pair_lines import pair_lines
@@ -37,6 +37,7 @@ def group_lines(
     yield from _configs(group, summaries, top_k)
     yield ""
     yield from evidence_lines(summaries, top_k=top_k)
+    yield from tuning_lines(summaries, top_k=top_k)
     yield ""
     yield from verdicts(summaries, top_k=top_k)
     yield from pair_lines(summaries, top_k=top_k)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from makerlab.report.believing import track_record
+from makerlab.report.believing import PSR_BESIDE_VERDICT, track_record
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.evidence import Evidence
 from makerlab.report.html.numbers import NOTHING, plain, whole
@@ -28,7 +28,8 @@ def evidence_table(labelled: Sequence[tuple[str, Evidence]], first: str = "confi
     caption = (
         "Sharpe ratios of profits per period on the test segment, mean over seeds. PSR: "
         "probability that the true one is above zero. Deflated: probability that it is above what "
-        "the best of everything tried shows by luck; below 0.95 luck is explanation enough."
+        "the best of everything tried shows by luck; below 0.95 luck is explanation enough. "
+        f"{PSR_BESIDE_VERDICT}"
     )
     return Table(caption=caption, header=(first, *_HEADER[1:]), rows=rows)
 

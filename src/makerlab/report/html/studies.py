@@ -15,10 +15,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from makerlab.errors import UserError
 from makerlab.report.html.artefacts import Shelf
-from makerlab.report.html.numbers import NOTHING, plain
+from makerlab.report.html.numbers import NOTHING, plain, with_interval
 from makerlab.report.html.scales import Scale, linear
 from makerlab.report.html.svg import OWN, Chart, Key, Style, legend
 from makerlab.report.html.view import Figure, Panel, Section, Subject, Table
+from makerlab.report.stored import StoredTuning
+from makerlab.statistics.bootstrap import Estimate
 from makerlab.tuning.address import StorageAddress, read_address, recorded_address
 from makerlab.tuning.storage import open_storage, storage_errors
 
@@ -26,7 +28,7 @@ FEWEST_TRIALS = 8
 """With fewer finished trials importances would be drawn from nothing."""
 
 _RESAMPLES = 20
-_DONE, _CUT = Style(0), Style(1)
+_DONE, _CUT, _AGAIN = Style(0), Style(1), Style(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,7 @@ def studies_section(subjects: Sequence[Subject], studies: Studies) -> Section:
             panels.append(_panel(subject, study, studies))
     keys = [Key("finished trial", _DONE, "mark"), Key("pruned: its last score", _CUT, "mark")]
     keys += [Key("best so far", OWN, "plain")]
+    keys += [Key("its parameters trained again on fresh seeds", _AGAIN, "mark")]
     return Section(
         anchor="studies",
         title="Tuning",
@@ -125,7 +128,7 @@ def _open(address: StorageAddress) -> optuna.storages.BaseStorage:
 
 
 def _panel(subject: Subject, study: Study, studies: Studies) -> Panel:
-    figures = [Figure("Course of the study", _course(subject, study), _counted(study))]
+    figures = [Figure("Course of the study", _course(subject, study), _noted(subject, study))]
     finished = study.ended(TrialState.COMPLETE)
     weights = studies.weights(study)
     if weights:
@@ -144,6 +147,25 @@ def _panel(subject: Subject, study: Study, studies: Studies) -> Panel:
     return Panel(subject.label, tuple(figures), table=_table(subject, study))
 
 
+def _tuning(subject: Subject) -> StoredTuning | None:
+    return next((tuned for run in reversed(subject.runs) if (tuned := run.tuned_params)), None)
+
+
+def _noted(subject: Subject, study: Study) -> str:
+    """Return how the trials ended, and what is left of the best score on fresh seeds."""
+    tuned, counted = _tuning(subject), _counted(study)
+    if tuned is None or tuned.score is None:
+        return counted
+    best = f"{counted} The chosen trial scored {plain(tuned.score)};"
+    again = tuned.rescored
+    if again is None or again.value is None:
+        return f"{best} its parameters were not trained again on fresh seeds."
+    known = again.low is not None and again.high is not None
+    left = Estimate(again.value, again.low, again.high)
+    shown = with_interval(left) if known else plain(again.value)
+    return f"{best} trained again on fresh seeds its parameters score {shown}."
+
+
 def _counted(study: Study) -> str:
     states: dict[str, int] = {}
     for trial in study.trials:
@@ -155,6 +177,9 @@ def _counted(study: Study) -> str:
 def _course(subject: Subject, study: Study) -> Markup:
     finished, pruned = study.ended(TrialState.COMPLETE), study.ended(TrialState.PRUNED)
     values = [trial.value or 0.0 for trial in (*finished, *pruned)]
+    tuned = _tuning(subject)
+    again = None if tuned is None or tuned.rescored is None else tuned.rescored.value
+    values += [] if again is None else [again]
     chart = Chart(
         x=linear([0.0, *(float(trial.number) for trial in study.trials)], whole=True),
         y=linear(values),
@@ -171,7 +196,13 @@ def _course(subject: Subject, study: Study) -> Markup:
         # The best stands until the next one beats it: stairs.
         ends = [*(trial.number for trial in ordered[1:]), len(study.trials) - 1]
         chart.line(np.ravel([[t.number for t in ordered], ends], "F"), np.repeat(best, 2), OWN)
+    if again is not None and tuned is not None:
+        place = len(study.trials) - 1 if tuned.trial is None else tuned.trial
+        title = f"chosen parameters on fresh seeds: {plain(again)}"
+        chart.point(place, again, _AGAIN, title=title)
     text = f"{subject.label}: {len(finished)} finished trials, best score {plain(float(best[-1]))}"
+    if again is not None:
+        text += f", on fresh seeds {plain(again)}"
     return chart.markup(text)
 
 
