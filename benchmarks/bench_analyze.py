@@ -55,6 +55,7 @@ def timed_analysis(runs_dir: Path, plots_dir: Path | None) -> tuple[float, float
         top_k=10,
         plot_param=None,
         plot_metric=None,
+        spreadsheet=False,
         report=lambda line: None,
     )
     return time.perf_counter() - clock, time.process_time() - processor

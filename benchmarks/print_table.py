@@ -61,12 +61,21 @@ def _evaluation(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "evaluation of 7 policies, 3 segments", f"{found['seconds']['processor']} s"
 
 
+def _scale(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    runs = max(found["runs"], key=int)
+    row, many = found["runs"][runs], f"{int(runs):,} runs"
+    yield f"driver of {many}, beside the stages", f"{row['driver_ms_per_run']:.2f} ms per run"
+    yield f"status of {many}", f"{row['status_s']:.2f} s"
+    yield f"analysis of {many}", f"{row['analysis_s']:.1f} s"
+
+
 READERS = {
     "learner": _learner,
     "matrix": _matrix,
     "kernel": _kernel,
     "environment": _environment,
     "evaluation": _evaluation,
+    "scale": _scale,
 }
 
 if __name__ == "__main__":

@@ -57,6 +57,11 @@ def tune_member(arguments: list[str] | None = None) -> Member:
     )
     parser.add_argument("--best_params_path", type=Path, help="Where to write them.")
     parser.add_argument("--jobs", type=positive, default=1, help="Processes on this study.")
+    parser.add_argument(
+        "--to_the_end",
+        action="store_true",
+        help="Wait for other processes on this study, until its result is there.",
+    )
     given = parser.parse_args(arguments)
     names = (
         "n_trials",
@@ -93,6 +98,7 @@ def tune_member(arguments: list[str] | None = None) -> Member:
             report=report,
             now=_now,
             save=given.save_best_params,
+            to_the_end=given.to_the_end,
             **shared,
         )
 

@@ -34,7 +34,7 @@ DISK = "disk"
 
 # Logs tell of failures, locks stay, and made-up candles are kept: no part of any result.
 _HARMLESS = re.compile(
-    r"logs(/.*\.log)?|(.*/)?\.[^/]*(lock|lease(/.*)?)|runs/(synthetic|cache)/.*|disk/cache(/.*)?"
+    r"logs(/.*\.log)?|(.*/)?\.[^/]*(lock|jobs|lease(/.*)?)|runs/(synthetic|cache)/.*|disk/cache(/.*)?"
 )
 _RUN_NAME = re.compile(r"\d{8}_\d{6}_.+")
 _NEW_RUN = re.compile(r"(?!20260101_000000)\b\d{8}_\d{6}_")

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 from tests.bad_input.case import Case, Prepare, all_of, replaces
 from tests.bad_input.lab import RUN
 
 from makerlab.files import write_json
 from makerlab.learning.archive import read_archive, write_archive
+from makerlab.runs.directory import RunDirectory
+from makerlab.runs.lease import Lease
 
 RESUME = f"--resume {RUN}"
 TRAIN = "--config tiny.yaml"
@@ -74,12 +75,8 @@ def remove(name: Path) -> Prepare:
 
 
 def _lock(folder: Path) -> None:
-    # Kept until the folder is forgotten: the lock goes with the object.
-    _LOCKS.append(lock := filelock.FileLock(folder / RUN / ".lock"))
-    lock.acquire()
-
-
-_LOCKS: list[filelock.BaseFileLock] = []
+    # As long as this process lives and does not give it back.
+    assert Lease(RunDirectory(folder / RUN).lease).acquire()
 
 
 def _other_network(folder: Path) -> None:

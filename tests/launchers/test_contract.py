@@ -170,3 +170,19 @@ def test_a_job_under_way_names_its_log_first(
     handle = launcher.submit(job)
     assert launcher.logs(handle)[0] == tmp_path / "a.log"
     assert wait(launcher, handle) == Outcome(0)
+
+
+@pytest.mark.parametrize("launcher", IN_PROCESSES, indirect=True)
+def test_a_job_that_has_begun_is_soon_not_said_to_wait(
+    launcher: Launcher, python: Python, tmp_path: Path
+) -> None:
+    code = "import sys, time; open(sys.argv[1], 'w').write('ready'); time.sleep(60)"
+    handle = launcher.submit(python(code, tmp_path / "ready"))
+    wait_for(tmp_path / "ready", launcher, handle)
+    until = time.monotonic() + 30
+    while launcher.waits(handle):
+        assert time.monotonic() < until
+        assert launcher.poll(handle) is None
+        time.sleep(0.05)
+    launcher.cancel(handle, kill=True)
+    assert wait(launcher, handle).status != 0

@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fold", type=int)
     parser.add_argument("--model_path", type=Path)
     parser.add_argument("--reuse", action="store_true")
+    parser.add_argument("--to_the_end", action="store_true")
     parser.add_argument("--set", action="append", default=[])
     return parser
 
@@ -176,9 +177,7 @@ def _evaluate(given: argparse.Namespace) -> int:
 def _analyze(given: argparse.Namespace) -> int:
     runs = sorted(Path(given.runs_dir).glob("*/*/manifest.json"))
     write_text(Path(given.runs_dir) / "runs_summary.csv", f"runs\n{len(runs)}\n")
-    table = f"a table of {len(runs)} runs\n"
-    write_text(Path(given.runs_dir) / "runs_summary.txt", table)
-    sys.stdout.write(table)
+    sys.stdout.write(f"a table of {len(runs)} runs\n")
     return 0
 
 

@@ -133,7 +133,7 @@ def test_ctrl_c_takes_all_jobs_out_of_the_queue(cluster_lab: Lab, slurm: Slurm) 
     process.terminate()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert err == "stopped with 1 of 6 done; the same command continues\n"
+    assert err == "stopped with 1 of 5 done; the same command continues\n"
     assert record(lab)["state"] == "interrupted"
     wait_until(lambda: not slurm.run("squeue", "-h", "-t", "PD,R", "--me"))
 
@@ -158,6 +158,22 @@ def test_status_tells_what_the_queue_knows(cluster_lab: Lab, slurm: Slurm) -> No
     finally:
         slurm.run("scancel", "--me")
         slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+
+
+def test_what_is_only_queued_is_not_said_to_have_started(cluster_lab: Lab, slurm: Slurm) -> None:
+    lab = cluster_lab
+    lab.config("first", run__notes="tune sleeps a little", run__short_name="first")
+    lab.targets("first")
+    slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
+    process = lab.start("--launcher", "slurm", "--stages", "tune")
+    try:
+        wait_until(lambda: "makerlab_tune" in slurm.run("squeue", "-h", "-o", "%j"))
+    finally:
+        slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+    out, _ = process.communicate(timeout=90)
+    said = [line.split("first tune: ")[1] for line in out.splitlines() if "first tune: " in line]
+    assert said[:2] == ["queued", "started"]
+    assert said[2].startswith("done in ")
 
 
 def test_a_debugger_opens_where_a_stage_broke(lab: Lab) -> None:

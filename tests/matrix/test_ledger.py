@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from tests.matrix.fake_stages import best_params, write_config
 
 from makerlab.errors import UserError
-from makerlab.files import write_json
+from makerlab.files import content_hash, write_json
+from makerlab.matrix import heads
 from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import Work, load_experiments
+from makerlab.matrix.run_index import RunIndex
 from makerlab.runs import keys
 from makerlab.runs.directory import RunDirectory
 from makerlab.runs.owner import this_process
@@ -48,7 +51,7 @@ def write_params(ledger: Ledger, **changes: Any) -> None:
 
 def write_run(ledger: Ledger, name: str = "20260101_000000_first_seed0", **changes: Any) -> Path:
     """Write a run's manifest as training does."""
-    config = ledger.config_of(TRAIN)
+    config = ledger.config_of(TRAIN).with_values({"train.seed": 0})
     manifest = {
         "state": "complete",
         "train_key": keys.train_key(config),
@@ -126,7 +129,7 @@ def test_an_evaluation_is_done_with_the_right_run_and_settings(folder: Path) -> 
     run = RunDirectory(write_run(ledger))
     ledger.refresh()
     assert not ledger.is_done(EVALUATE)
-    key = keys.evaluate_key(ledger.config_of(EVALUATE))
+    key = ledger.evaluate_key(EVALUATE)
     write_json(run.evaluation.metrics, {"evaluate_key": key})
     assert ledger.is_done(EVALUATE)
     write_config(folder, "first", tune__n_trials=3, evaluate__episodes=7)
@@ -153,7 +156,7 @@ def test_a_change_redoes_what_depends_on_it(
     ledger = open_ledger()
     write_params(ledger)
     run = RunDirectory(write_run(ledger))
-    key = keys.evaluate_key(ledger.config_of(EVALUATE))
+    key = ledger.evaluate_key(EVALUATE)
     write_json(run.evaluation.metrics, {"evaluate_key": key})
     write_config(folder, "first", **({"tune__n_trials": 3} | change))
     again = open_ledger()
@@ -182,6 +185,32 @@ def test_a_run_whose_process_died_is_interrupted(folder: Path) -> None:
     assert found.state == "interrupted"
 
 
+@pytest.mark.parametrize("first", [["state", "train_key"], ["train_key", "state"], ["owner"]])
+def test_a_manifest_counts_whatever_the_order_of_its_entries(
+    folder: Path, first: list[str]
+) -> None:
+    ledger = open_ledger()
+    write_params(ledger)
+    path = write_run(ledger) / "manifest.json"
+    content = json.loads(path.read_text())
+    path.unlink()
+    write_json(path, {name: content[name] for name in first} | content)
+    ledger.refresh()
+    assert ledger.is_done(TRAIN)
+    found = ledger.complete_run(TRAIN)
+    assert found is not None
+    assert found.evaluate_settings() == content["config"]["evaluate"]
+
+
+def test_a_manifest_cut_short_is_no_run(folder: Path) -> None:
+    ledger = open_ledger()
+    write_params(ledger)
+    path = write_run(ledger) / "manifest.json"
+    path.write_bytes(path.read_bytes()[:300])
+    ledger.refresh()
+    assert ledger.run_of(TRAIN) is None
+
+
 def test_of_two_runs_of_the_same_inputs_the_complete_one_counts(folder: Path) -> None:
     ledger = open_ledger()
     write_params(ledger)
@@ -208,3 +237,78 @@ def test_a_manifest_is_read_again_only_after_it_changed(folder: Path) -> None:
     os.utime(run / "manifest.json")
     ledger.refresh()
     assert ledger.run_of(TRAIN) is None
+
+
+def test_looking_again_reads_new_and_unfinished_runs_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of finished runs cost nothing, on a file system where each question is a trip."""
+    ledger = open_ledger()
+    write_params(ledger)
+    for number in range(20):
+        write_run(ledger, f"20260101_0000{number:02d}_first_seed0")
+    unfinished = write_run(ledger, "20260102_000000_first_seed0", state="failed")
+    index = RunIndex(Path("runs"))
+    asked: list[Path] = []
+    stat = os.stat
+
+    def counted(path: Path, *how: Any) -> os.stat_result:
+        asked.append(Path(path).parent)
+        return stat(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(heads.os, "stat", counted)
+        patched.setattr(heads.os, "open", counted)
+        index.refresh()
+    assert asked.count(unfinished) == 1
+    assert not [path for path in asked if path.name.startswith("20260101")]
+
+
+def test_a_run_that_was_deleted_is_forgotten(folder: Path) -> None:
+    ledger = open_ledger()
+    write_params(ledger)
+    run = write_run(ledger)
+    ledger.refresh()
+    assert ledger.is_done(TRAIN)
+    shutil.rmtree(run)
+    ledger.refresh()
+    assert not ledger.is_done(TRAIN)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"evaluate_key": "KEY"', '{"other": 1}', "KEY", '{"evaluate_key": 3}']
+)
+def test_an_evaluation_cut_short_is_none(folder: Path, content: str) -> None:
+    ledger = open_ledger()
+    write_params(ledger)
+    run = RunDirectory(write_run(ledger))
+    ledger.refresh()
+    key = ledger.evaluate_key(EVALUATE)
+    run.evaluation.path.mkdir()
+    run.evaluation.metrics.write_text(content.replace("KEY", key))
+    assert not ledger.is_done(EVALUATE)
+
+
+def test_keys_of_many_seeds_are_those_of_each_alone(folder: Path) -> None:
+    ledger = open_ledger()
+    write_params(ledger)
+    config = ledger.config_of(TRAIN)
+    for seed in (0, 1, 7, 2**31 - 1):
+        own = config.with_values({"train.seed": seed})
+        content = own.to_dict()
+        train = {
+            "environment": keys.environment_key(own),
+            "train": content["train"],
+            "run": "first",
+            "judge": {
+                "episodes": own.tune.eval_episodes,
+                "episode_length": own.tune.eval_episode_length,
+                "metric": own.tune.metric,
+            },
+            "code": keys.code_hash("train"),
+        }
+        evaluate = {"evaluate": content["evaluate"], "code": keys.code_hash("evaluate")}
+        work = Work("train", "first", seed)
+        assert ledger.train_key(work) == keys.train_key(own) == content_hash(train)
+        evaluate["train"] = content_hash(train)
+        assert ledger.evaluate_key(work) == keys.evaluate_key(own) == content_hash(evaluate)

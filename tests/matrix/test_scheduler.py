@@ -6,6 +6,7 @@ import pytest
 
 from makerlab.errors import UserError
 from makerlab.launchers.base import Job, Outcome
+from makerlab.matrix.lock import TakenOver
 from makerlab.matrix.options import STAGES
 from makerlab.matrix.packing import Packing
 from makerlab.matrix.plan import Node, Work, build_graph
@@ -28,6 +29,7 @@ class Clockwork:
     full: bool = False
     dies: frozenset[str] = frozenset()
     left: frozenset[str] = frozenset()
+    begins: dict[str, int] = field(default_factory=dict)
 
     requested: bool = field(default=False, init=False)
     time: int = field(default=0, init=False)
@@ -40,6 +42,7 @@ class Clockwork:
     places: dict[str, str] = field(default_factory=dict, init=False)
     lost_work: list[str] = field(default_factory=list, init=False)
     died: set[str] = field(default_factory=set, init=False)
+    told: list[tuple[int, str]] = field(default_factory=list, init=False)
 
     def job(self, work: Work) -> Job | None:
         """Return a job, or say that the result is there, or that it can't be."""
@@ -102,8 +105,18 @@ class Clockwork:
         self.running[handle] = self.time
         self.status[handle] = 143
 
-    def started(self, running: Running) -> None:
-        """Nothing to see."""
+    def waits(self, handle: str) -> bool:
+        """Say whether a job is still queued."""
+        return self.time < self.begins.get(handle, 0)
+
+    def submitted(self, running: Running) -> None:
+        """Remember what is queued."""
+        if running.queued:
+            self.told.append((self.time, f"{running.work} queued"))
+
+    def began(self, running: Running) -> None:
+        """Remember what was queued and has begun."""
+        self.told.append((self.time, f"{running.work} started"))
 
     def lost(self, running: Running) -> None:
         """Remember what is to be done again."""
@@ -311,3 +324,56 @@ def test_what_a_lost_member_has_left_is_taken() -> None:
     assert set(states(results).values()) == {"done"}
     assert clockwork.order == sorted(names)
     assert clockwork.lost_work == []
+
+
+class Counting(Clockwork):
+    """Counts the questions about work."""
+
+    asked = 0
+
+    def job(self, work: Work) -> Job | None:
+        """Count."""
+        self.asked += 1
+        return super().job(work)
+
+
+def test_each_piece_of_work_is_asked_about_once_however_many_there_are() -> None:
+    clockwork = Counting()
+    graph = build_graph(["a", "b"], tuple(range(300)), STAGES)
+    results = run_graph(clockwork, graph, jobs=7)
+    assert {result.state for result in results.values()} == {"done"}
+    assert clockwork.asked == len(graph) == 1202
+    assert list(results) == list(graph)
+
+
+class TakenAway(Clockwork):
+    """Loses its directory to another matrix at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(lasts={"a tune": 5})
+
+    @property
+    def requested(self) -> bool:
+        """Find that it is lost."""
+        if self.time >= 3:
+            raise TakenOver("another matrix works there now")
+        return False
+
+    @requested.setter
+    def requested(self, value: bool) -> None:
+        """Nobody asks for a stop."""
+
+
+def test_what_another_matrix_has_taken_over_is_left_alone() -> None:
+    clockwork = TakenAway()
+    with pytest.raises(TakenOver):
+        schedule(clockwork)
+    assert clockwork.running
+    assert clockwork.cancelled == []
+
+
+def test_a_job_in_a_queue_starts_when_it_begins_and_its_time_counts_from_there() -> None:
+    clockwork = Clockwork(lasts={"a tune": 7}, begins={"a tune": 4})
+    results = schedule(clockwork)
+    assert clockwork.told == [(0, "a tune queued"), (4, "a tune started")]
+    assert results["a tune"] == Result("done", 3.0)

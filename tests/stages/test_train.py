@@ -1,6 +1,7 @@
 """Runs: directories of their own, manifests, stops, resumes, what is chosen on which segment."""
 
 import csv
+import datetime
 import json
 import os
 import shutil
@@ -28,7 +29,11 @@ from tests.commands import (
 from makerlab.config.load import stored_config
 from makerlab.learning.archive import read_archive, write_archive
 from makerlab.runs.directory import RunDirectory
+from makerlab.runs.lease import Lease
 from makerlab.runs.registry import Registry
+from makerlab.stages.resolve import resolve_config
+from makerlab.stages.run_course import TakenAway
+from makerlab.stages.train import train
 
 UNTUNED = ("--config", "tiny.yaml", "--params_path", "none")
 
@@ -293,3 +298,25 @@ def _fill_with_nan(state: Any) -> None:
 
 def _set_manifest(found: RunDirectory, **changes: Any) -> None:
     found.manifest.write_text(json.dumps(manifest_of(found) | changes))
+
+
+def test_a_run_that_another_process_took_over_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process was stopped for long, on a host whose processes nobody else can look up."""
+    config = write_tiny_config(tmp_path)
+    saved = "runs/SAC/*/checkpoints/latest.zip"
+    monkeypatch.setattr(Lease, "held", property(lambda _: not list(tmp_path.glob(saved))))
+    with pytest.raises(TakenAway, match="another process works on this run now"):
+        train(
+            resolve_config(config, runs_dir=tmp_path / "runs"),
+            runs_dir=tmp_path / "runs",
+            device="cpu",
+            reuse=True,
+            report=lambda _: None,
+            now=lambda: datetime.datetime.now(datetime.UTC),
+        )
+    taken = only_run(tmp_path)
+    manifest = manifest_of(taken)
+    assert manifest["state"] == "running" and manifest["error"] is None
+    assert taken.checkpoint.is_file() and not taken.model.exists()

@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ import optuna
 import optuna_dashboard
 import pytest
 import yaml
+from optuna.trial import TrialState
 from tests.commands import TINY_CONFIG, run_well, start, write_tiny_config
 
 from makerlab.data.synthetic import generate_candles
 from makerlab.errors import UserError
 from makerlab.runs.directory import tuning_directory
+from makerlab.runs.keys import tune_key
 from makerlab.runs.owner import this_process
 from makerlab.runs.registry import Registry
-from makerlab.stages.resolve import Resolved, resolve_config
+from makerlab.stages.resolve import Resolved, is_tuned, resolve_config
+from makerlab.stages.trials import suggest_with
 from makerlab.stages.tune import tune
 from makerlab.tuning.slots import OWNER, PARAMS, SLOT, open_slots
 
@@ -105,6 +109,25 @@ def test_trials_of_dead_processes_are_taken_again(tmp_path: Path) -> None:
     assert again is not None and next_one is not None and none is None
     assert [again.user_attrs[SLOT], next_one.user_attrs[SLOT]] == [0, 1]
     assert again.user_attrs[PARAMS] == params
+
+
+def test_a_study_that_another_process_finishes_has_its_result_here(tmp_path: Path) -> None:
+    """Trap: the last trial is another's, so this one leaves with nothing to train on."""
+    config = resolved(tmp_path, tune__n_trials=1)
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    key = tune_key(config.config)
+    other = open_slots(
+        storage, "study", key=key, trials=1, lock_dir=tmp_path, config=config.config.tune
+    )
+    trial = other.take(suggest_with(config.config))
+    assert trial is not None
+    options = {"storage": storage, "study_name": "study"}
+    with pytest.raises(AssertionError):
+        tuned(tmp_path, config, **options)
+    threading.Timer(1.0, lambda: other.finish(trial, 1.0, TrialState.COMPLETE)).start()
+    record = tuned(tmp_path, config, to_the_end=True, **options)
+    assert record["score"] == 1.0 and record["params"] == trial.user_attrs[PARAMS]
+    assert is_tuned(config.config, tuning_directory(tmp_path, "SAC", "tiny").best_params)
 
 
 def test_every_slot_has_a_sampler_seed_of_its_own(tmp_path: Path) -> None:

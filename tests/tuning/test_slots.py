@@ -127,6 +127,32 @@ def test_nobody_waits_for_one_elsewhere_that_beats(
     assert slots.counts()["finished"] == 0 and slots.take(suggest) is None
 
 
+def test_who_stays_to_the_end_waits_for_those_who_live(open_study: OPEN) -> None:
+    slots, other = open_study(trials=1), open_study(trials=1)
+    trial = taken(other)
+    assert not slots.wait(lambda: False)
+    pauses = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            assert other.finish(trial, 1.0, TrialState.COMPLETE)
+
+    assert not slots.wait(lambda: False, to_the_end=True, sleep=sleep)
+    assert len(pauses) == 3 and slots.counts()["finished"] == 1
+
+
+def test_who_stays_to_the_end_takes_over_from_the_dead(open_study: OPEN) -> None:
+    slots, other = open_study(trials=1), open_study(trials=1)
+    trial = taken(other)
+
+    def sleep(seconds: float) -> None:
+        trial.set_user_attr(OWNER, this_process() | {"started": 0.0})
+
+    assert slots.wait(lambda: False, to_the_end=True, sleep=sleep)
+    assert slots.slot(taken(slots)) == 0
+
+
 def test_a_heart_beats_until_its_trial_ends(open_study: OPEN) -> None:
     slots = open_study()
     trial = taken(slots)

@@ -1,5 +1,7 @@
 """From a YAML file to the effective config: flags > environment > YAML > includes > defaults."""
 
+import copy
+import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -142,7 +144,7 @@ def read_yaml(path: Path, *, expected: str = "sections such as env and train") -
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8 text, expected a YAML file") from None
     try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)
+        content = copy.deepcopy(_parsed(text))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
@@ -153,6 +155,12 @@ def read_yaml(path: Path, *, expected: str = "sections such as env and train") -
     if not isinstance(content, dict):
         raise UserError(f"{path}: found a {type(content).__name__}, expected a mapping of sections")
     return content
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """Return what YAML says, to be copied before it is changed: a matrix reads a config often."""
+    return yaml.load(text, Loader=_UniqueKeyLoader)
 
 
 def stored_config(path: Path) -> Config:

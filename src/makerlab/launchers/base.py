@@ -63,6 +63,10 @@ class Launcher(Protocol):
         """Return how a job ended, None while it runs. After an outcome the handle is gone."""
         ...
 
+    def waits(self, handle: str) -> bool:
+        """Whether a job that has not ended has yet to begin, as far as is known."""
+        ...
+
     def cancel(self, handle: str, *, kill: bool = False) -> None:
         """Ask a job to save its state and leave, or kill it with all it started."""
         ...

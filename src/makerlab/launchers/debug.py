@@ -64,6 +64,10 @@ class DebugLauncher:
             signal.raise_signal(_STOPPED[status])
         return keep_errors(job, status, errors.getvalue(), self._error_log)
 
+    def waits(self, handle: str) -> bool:
+        """A job begins with the next poll."""
+        return False
+
     def cancel(self, handle: str, *, kill: bool = False) -> None:
         """Let a job that waits end without having begun; none is ever seen under way."""
         if handle in self._waiting:

@@ -14,7 +14,7 @@ class LocalLauncher:
     """Runs jobs as processes of this machine, each with one thread.
 
     A process gets a session of its own: Ctrl-C reaches this process only, which passes it on. It
-    inherits the open files `keep_open`, so a lock held on them lasts until the last job has left.
+    inherits the open files `keep_open`, by which others see that it is still at work.
     """
 
     def __init__(self, *, error_log: Path, keep_open: tuple[int, ...] = ()) -> None:
@@ -45,6 +45,10 @@ class LocalLauncher:
             return None
         del self._running[handle]
         return read_outcome(job, status, errors, self._error_log)
+
+    def waits(self, handle: str) -> bool:
+        """A process begins at once."""
+        return False
 
     def cancel(self, handle: str, *, kill: bool = False) -> None:
         """Send SIGTERM to a process, or SIGKILL to it and all its children."""

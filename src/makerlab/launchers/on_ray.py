@@ -67,6 +67,10 @@ class RayLauncher:
             status = -signal.SIGKILL if handle in self._killed else status
         return keep_errors(job, status, text, self._error_log)
 
+    def waits(self, handle: str) -> bool:
+        """Nothing is known: Ray tells a driver of its tasks' ends alone."""
+        return False
+
     def cancel(self, handle: str, *, kill: bool = False) -> None:
         """Let a job save its state, or kill its worker and its command; it is not begun anew."""
         if handle not in self._tasks:

@@ -111,6 +111,16 @@ class SlurmLauncher:
             del self._jobs[handle]
         return outcome
 
+    def waits(self, handle: str) -> bool:
+        """Whether a job is not in the queue yet, or pending there, as of the last look."""
+        if handle not in self._jobs:
+            return self._here.waits(handle)
+        submitted = self._jobs[handle]
+        if submitted.task is None:
+            return True
+        entry = self._queue.get(submitted.task.place)
+        return self._seen <= submitted.since if entry is None else entry.waits
+
     def cancel(self, handle: str, *, kill: bool = False) -> None:
         """Take a job out of the queue; one that runs saves its state first, unless killed."""
         if handle not in self._jobs:

@@ -93,11 +93,11 @@ def status_command(arguments: list[str] | None = None) -> int:
     from makerlab.matrix.status_text import refresh, to_json, to_text
 
     if every is None:
-        status = read_matrix_status(runs_dir, given)
+        status = read_matrix_status(runs_dir, given, metrics=as_json)
         sys.stdout.write(to_json(status) if as_json else to_text(status))
         return 0
     refresh(
-        lambda: to_text(read_matrix_status(runs_dir, given)),
+        lambda: to_text(read_matrix_status(runs_dir, given, metrics=False)),
         sys.stdout,
         every=every,
         sleep=time.sleep,
@@ -128,7 +128,7 @@ def _add_plan_flags(parser: ArgumentParser, *, given_only: bool = False) -> None
         "--seeds", type=parse_seeds, default=default("seeds"), help="Such as '0 1 2'."
     )
     parser.add_argument(
-        "--profile", default=default("profile"), help="quick (default), hour, day, or '' for none."
+        "--profile", default=default("profile"), help="quick (default), day, or '' for none."
     )
     parser.add_argument(
         "--data", default=default("data"), help="A file of candles for all configs."

@@ -21,10 +21,6 @@ class Display(Protocol):
         """Show a line that stays."""
         ...
 
-    def text(self, text: str) -> None:
-        """Show text of several lines as it is."""
-        ...
-
     def show(self, snapshot: Snapshot) -> None:
         """Show how the matrix stands."""
         ...
@@ -54,11 +50,6 @@ class PlainDisplay:
         self._output.write(f"{time.strftime('%H:%M:%S')} {text}\n")
         self._output.flush()
 
-    def text(self, text: str) -> None:
-        """Write text without times."""
-        self._output.write(text)
-        self._output.flush()
-
     def show(self, snapshot: Snapshot) -> None:
         """Write a line if the last summary is a minute old."""
         if not self._closed and self._clock() - self._summary >= SUMMARY_SECONDS:
@@ -85,10 +76,6 @@ class LiveDisplay:
     def line(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, markup=False, soft_wrap=True)
-
-    def text(self, text: str) -> None:
-        """Print text as it is."""
-        self._console.print(text, markup=False, soft_wrap=True, end="")
 
     def show(self, snapshot: Snapshot) -> None:
         """Redraw the bar and the rows."""
@@ -124,7 +111,9 @@ def draw(snapshot: Snapshot) -> Any:
 
 
 def _describe(job: UnderWay) -> str:
-    """Return progress where a stage tells it, else how long it has run."""
+    """Return progress where a stage tells it, else how long it has run or waits to begin."""
+    if job.queued:
+        return f"queued for {duration(job.seconds)}"
     if job.progress is None:
         return f"{duration(job.seconds)} so far"
     return job.progress.sentence()

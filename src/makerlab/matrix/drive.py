@@ -16,6 +16,7 @@ from makerlab.matrix.display import Display, choose_display
 from makerlab.matrix.grouping import GroupLauncher
 from makerlab.matrix.jobs import StageWorkshop
 from makerlab.matrix.ledger import Ledger
+from makerlab.matrix.lock import MatrixLock, matrix_lock
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.packing import computes_here
 from makerlab.matrix.plan import (
@@ -28,7 +29,7 @@ from makerlab.matrix.plan import (
     notes,
     warnings,
 )
-from makerlab.matrix.record import COMPLETE, MatrixRecord, matrix_lock
+from makerlab.matrix.record import COMPLETE, MatrixRecord
 from makerlab.matrix.scheduler import (
     BLOCKED,
     FAILED,
@@ -64,21 +65,21 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
             say(f"note: {note}")
         with matrix_lock(options.runs_dir, say) as lock:
             ledger = Ledger(options, experiments)
-            place = _place(options, root, lock, say)
+            place = _place(options, root, lock)
             with contextlib.closing(make_launcher(settings, place)) as launcher:
-                return _Drive(options, ledger, root, settings, launcher, display, say).drive()
+                drive = _Drive(options, ledger, root, settings, launcher, display, say, lock)
+                return drive.drive()
 
 
-def _place(options: MatrixOptions, root: Path, lock: int, say: Report) -> Place:
+def _place(options: MatrixOptions, root: Path, lock: MatrixLock) -> Place:
     """Say where this matrix is to launchers; a GPU does not survive a fork."""
     warm_up = root / "scripts" / "warm_up.py"
     return Place(
         runs_dir=options.runs_dir,
         error_log=options.logs_dir / "matrix_stderr.log",
         warm_up=warm_up if computes_on_cpu(options.device) else None,
-        keep_open=(lock,),
+        keep_open=(lock.jobs_file,),
         debugger=options.debugger,
-        report=say,
     )
 
 
@@ -98,6 +99,20 @@ def _tell_both(path: Path, display: Display) -> Iterator[Report]:
             display.close()
 
 
+@dataclass(frozen=True)
+class _Stop:
+    """A request to stop; TakenOver is raised where another matrix has taken over."""
+
+    request: StopRequest
+    lock: MatrixLock
+
+    @property
+    def requested(self) -> bool:
+        """Whether the user wants to leave."""
+        self.lock.check()
+        return self.request.requested
+
+
 @dataclass
 class _Drive:
     """One matrix under way."""
@@ -109,6 +124,7 @@ class _Drive:
     launcher: Launcher
     display: Display
     say: Report
+    lock: MatrixLock
 
     def drive(self) -> int:
         """Do all work, then analyze; the record says how it ended, whatever happens."""
@@ -119,7 +135,7 @@ class _Drive:
             folds=folds_of(self.ledger.experiments.values()),
         )
         self._check_device(graph)
-        record = MatrixRecord(self.options, list(graph))
+        record = MatrixRecord(self.options, held=lambda: self.lock.held)
         state = INTERRUPTED
         try:
             results = self._work(graph, record)
@@ -135,8 +151,8 @@ class _Drive:
         with StopRequest() as stop:
             results = self._schedule(graph, record, stop)
             self.display.close()
-            if "analyze" in self.options.stages:
-                results |= self._analyze(graph, results, record, stop)
+            if not stop.requested and self._should_analyze(graph, results):
+                results |= self._schedule({ANALYZE: Node(ANALYZE)}, record, stop)
             if stop.requested:
                 good = sum(result.good for result in results.values())
                 raise stop.interruption(
@@ -144,32 +160,27 @@ class _Drive:
                 )
         return results
 
-    def _analyze(
-        self, graph: dict[Work, Node], results: Results, record: MatrixRecord, stop: StopRequest
-    ) -> Results:
-        """Make tables where they are not there; asked for alone, they always are made."""
-        if stop.requested:
-            return {ANALYZE: Result(INTERRUPTED)}
-        if graph and analysis.is_analyzed(self.options):
-            return {ANALYZE: Result(PRESENT)}
-        failed = not all(result.good for result in results.values())
-        if failed and not analysis.has_results(self.options):
-            self.say("analyze: nothing was evaluated, nothing to analyze")
-            return {ANALYZE: Result(BLOCKED)}
-        done = len(results)
-        return self._schedule({ANALYZE: Node(ANALYZE)}, record, stop, before=done)
-
     def _schedule(
-        self, graph: dict[Work, Node], record: MatrixRecord, stop: StopRequest, *, before: int = 0
+        self, graph: dict[Work, Node], record: MatrixRecord, stop: StopRequest
     ) -> Results:
         jobs = places(self.settings, self.options.jobs)
-        after = int("analyze" in self.options.stages and ANALYZE not in graph)
-        counted = (before, before + len(graph) + after)
-        watcher = Watcher(graph, self.ledger, record, self.display, self.say, jobs, counted)
+        watcher = Watcher(graph, self.ledger, record, self.display, self.say, jobs)
         workshop = StageWorkshop(self.ledger, self.root, self.settings)
         outcomes = groups_directory(self.options.runs_dir)
         launcher = GroupLauncher(self.launcher, workshop.group, outcomes)
-        return Scheduler(graph, workshop, launcher, watcher, stop, jobs).run()
+        alone = _Stop(stop, self.lock)
+        return Scheduler(graph, workshop, launcher, watcher, alone, jobs).run()
+
+    def _should_analyze(self, graph: dict[Work, Node], results: Results) -> bool:
+        """Return whether tables are wanted and not there; asked for alone, they always are."""
+        if "analyze" not in self.options.stages:
+            return False
+        if not graph:
+            return True
+        if not analysis.has_results(self.options) and not all(r.good for r in results.values()):
+            self.say("analyze: nothing was evaluated, nothing to analyze")
+            return False
+        return not analysis.is_analyzed(self.options)
 
     def _check_device(self, graph: dict[Work, Node]) -> None:
         """Refuse a device that is not there once, not in every job; torch is slow to import."""
@@ -201,10 +212,6 @@ class _Drive:
         for work, result in results.items():
             if work.stage == "tune" and result.good:
                 self.say(f"best parameters: {self.ledger.tuning(work).best_params}")
-        analyzed = results.get(ANALYZE)
-        if analyzed is not None and analyzed.state == PRESENT:
-            self.display.text(analysis.tables_path(self.options).read_text(encoding="utf-8"))
-            self.say("these are the tables of the last analysis; make analyze makes them anew")
         summary = analysis.summary_path(self.options)
         if "analyze" in self.options.stages and summary.is_file():
             self.say(f"summary: {summary}")

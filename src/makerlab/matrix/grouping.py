@@ -83,6 +83,10 @@ class GroupLauncher:
             del self._members[handle]
         return outcome
 
+    def waits(self, handle: str) -> bool:
+        """Whether a job, or the process that it shares, has yet to begin."""
+        return self._launcher.waits(self.place(handle))
+
     def logs(self, handle: str) -> tuple[Path, ...]:
         """Return the files that tell of a job under way, its own log first."""
         if handle not in self._members:

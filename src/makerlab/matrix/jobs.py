@@ -9,9 +9,10 @@ from makerlab.errors import UserError
 from makerlab.launchers.base import Job, Outcome, describe_status
 from makerlab.launchers.settings import LauncherSettings
 from makerlab.matrix import analysis
-from makerlab.matrix.ledger import FoundRun, Ledger
+from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.packing import Packing, computes_here, packing_of
 from makerlab.matrix.plan import ANALYZE, Work
+from makerlab.matrix.run_index import FoundRun
 from makerlab.tuning.address import own_storage, storage_in_environment
 
 SHOWN_LINES = 5
@@ -78,6 +79,9 @@ class StageWorkshop:
         if work == ANALYZE:
             analysis.remember_analysis(self._options)
             return None
+        if self._ledger.is_done(work):
+            return None
+        # Of runs that end together the first finds all: folders are listed once for them.
         self._ledger.refresh()
         if self._ledger.is_done(work):
             return None
@@ -104,7 +108,9 @@ class StageWorkshop:
         return Job(
             name=str(work),
             stage=work.stage,
-            command=self._command(_GROUPED["tune"], *self._config_flags(work), *self._storage()),
+            command=self._command(
+                _GROUPED["tune"], *self._config_flags(work), *self._storage(), "--to_the_end"
+            ),
             key=f"tune {self._ledger.tuning(work).path}",
             log=self._options.logs_dir / f"{experiment.name}_tune.log",
         )
@@ -143,9 +149,9 @@ class StageWorkshop:
     def _evaluate_settings(self, work: Work, run: FoundRun) -> list[str]:
         """Return flags for settings of judging that have changed since the run was trained."""
         settings = self._ledger.config_of(work).to_dict()["evaluate"]
-        flags = []
+        flags, before = [], run.evaluate_settings()
         for name, value in settings.items():
-            if run.evaluate_settings.get(name) != value:
+            if before.get(name) != value:
                 flags += ["--set", f"evaluate.{name}={json.dumps(value)}"]
         return flags
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from makerlab.errors import UserError
-from makerlab.matrix.ledger import INTERRUPTED, Ledger
+from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import Work, build_graph, folds_of, load_experiment, read_targets
 from makerlab.matrix.record import settings_in_environment, take_over_environment
 from makerlab.matrix.repeat import command_of
+from makerlab.matrix.run_index import INTERRUPTED
 from makerlab.runs import keys
 from makerlab.runs.directory import find_studies
 from makerlab.runs.manifest import RUNNING
@@ -77,7 +78,12 @@ def _runs(ledger: Ledger, works: Collection[Work]) -> Iterator[_Begun]:
 
 
 def _studies(ledger: Ledger, works: Collection[Work]) -> Iterator[_Begun]:
-    covered = {ledger.tuning(work).path for work in works if work.config_name in ledger.experiments}
+    places = {(work.config_name, work.fold) for work in works}
+    covered = {
+        ledger.tuning(Work("tune", name, fold=fold)).path
+        for name, fold in places
+        if name in ledger.experiments
+    }
     for study in find_studies(ledger.options.runs_dir):
         status = read_status(study.status)
         if study.path in covered or status is None or status.get("state") != RUNNING:

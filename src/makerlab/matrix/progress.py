@@ -13,8 +13,6 @@ from makerlab.runs.progress import duration, read_status
 
 Weight = Callable[[Work], float]
 
-RESCORING = "scoring the best again with fresh seeds"
-
 
 @dataclass(frozen=True)
 class Progress:
@@ -28,18 +26,14 @@ class Progress:
     seconds_left: float | None
     metric: float | None
     updated: float
-    metric_name: str | None = None
-    phase: str | None = None
 
     def sentence(self) -> str:
         """Return progress, speed and time left as a person reads them."""
         parts = [f"{self.fraction:.0%}", f"{self.done:,} of {self.total:,} {self.unit}"]
-        if self.phase is not None:
-            parts.append(self.phase)
-        elif self.per_second >= 1:
-            parts.append(f"{self.per_second:,.0f}/s")
-        elif self.per_second > 0:
-            parts.append(f"{duration(1 / self.per_second)} per {self.unit.removesuffix('s')}")
+        if self.per_second > 0:
+            fast = self.per_second >= 1
+            speed = f"{self.per_second:,.0f}/s" if fast else f"{self.per_second * 3600:,.0f}/h"
+            parts.append(speed)
         if self.seconds_left is not None:
             parts.append(f"{duration(self.seconds_left)} left")
         return ", ".join(parts)
@@ -47,32 +41,25 @@ class Progress:
 
 def read_progress(ledger: Ledger, work: Work) -> Progress | None:
     """Return what a tune or train stage last wrote about itself, None when it wrote nothing."""
-    if work.stage not in {"tune", "train"}:
-        return None
-    settings = ledger.experiments[work.config_name].config.tune
     if work.stage == "tune":
         record = read_status(ledger.tuning(work).status)
         # After its trials a study trains the chosen parameters again, about as long each time.
-        more = settings.rescore_seeds
-        named = f"best valid {settings.metric}"
-        return None if record is None else _progress(record, "best", named, more=more)
-    run = ledger.run_of(work)
+        more = ledger.experiments[work.config_name].config.tune.rescore_seeds
+        return None if record is None else _progress(record, "best", more=more)
+    run = ledger.run_of(work) if work.stage == "train" else None
     record = None if run is None else read_status(run.directory.status)
-    named = f"last valid {settings.metric}"
-    return None if record is None else _progress(record, "last_metric", named)
+    return None if record is None else _progress(record, "last_metric")
 
 
-def _progress(record: dict[str, Any], metric: str, named: str, *, more: int = 0) -> Progress:
+def _progress(record: dict[str, Any], metric: str, *, more: int = 0) -> Progress:
     """Read a status record; `more` units of work follow those that it counts."""
-    rescored = record.get("rescored")
-    done, total = record["done"] + (rescored or 0.0), record["total"] + more
-    per_second = record["per_second"]
+    done, total, per_second = record["done"], record["total"] + more, record["per_second"]
     left = None
     if per_second > 0:
         # A study writes once per trial, so the record may be minutes old.
         left = max((total - done) / per_second - (time.time() - record["updated"]), 0.0)
     return Progress(
-        done=record["done"],
+        done=done,
         total=record["total"],
         unit=record["unit"],
         fraction=min(1.0, done / total),
@@ -80,18 +67,17 @@ def _progress(record: dict[str, Any], metric: str, named: str, *, more: int = 0)
         seconds_left=left,
         metric=record.get(metric),
         updated=record["updated"],
-        metric_name=named,
-        phase=None if rescored is None else RESCORING,
     )
 
 
 @dataclass(frozen=True)
 class UnderWay:
-    """A running job: seconds since it began, and what it says about itself."""
+    """A job: seconds since it began or was queued, and what it says about itself."""
 
     work: Work
     seconds: float
     progress: Progress | None
+    queued: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +93,11 @@ class Snapshot:
 
     def sentence(self) -> str:
         """Return the state of the matrix in one line."""
-        parts = [f"{self.finished} of {self.total} done", f"{len(self.running)} running"]
+        queued = sum(job.queued for job in self.running)
+        running = len(self.running) - queued
+        parts = [f"{self.finished} of {self.total} done", f"{running} running"]
+        if queued:
+            parts.append(f"{queued} queued")
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.seconds_left is not None:
@@ -167,21 +157,35 @@ def _play(
     jobs: int,
 ) -> float:
     """Return when the last piece of work ends if all take as long as expected."""
+    unmet: dict[Work, int] = {}
+    needed_by: dict[Work, list[Work]] = {}
+    ready: list[tuple[int, int, Work]] = []
+    order = {work: place for place, work in enumerate(graph)}
+
+    def make_ready(work: Work) -> None:
+        heapq.heappush(ready, (PRIORITY[work.stage], order[work], work))
+
+    for work, node in graph.items():
+        if work in finished or work in running:
+            continue
+        needs = [need for need in node.needs if need not in finished]
+        unmet[work] = len(needs)
+        for need in needs:
+            needed_by.setdefault(need, []).append(work)
+        if not needs:
+            make_ready(work)
     clock = 0.0
-    ends = [(end, index, work) for index, (work, end) in enumerate(running.items())]
+    ends = [(end, order.get(work, -1), work) for work, end in running.items()]
     heapq.heapify(ends)
-    waiting = sorted(
-        (node for work, node in graph.items() if work not in finished and work not in running),
-        key=lambda node: PRIORITY[node.work.stage],
-    )
-    while ends or waiting:
-        for node in [n for n in waiting if all(need in finished for need in n.needs)]:
-            if len(ends) >= jobs:
-                break
-            waiting.remove(node)
-            heapq.heappush(ends, (clock + seconds(node.work), len(graph) + len(waiting), node.work))
-        clock, _, work = heapq.heappop(ends)
-        finished.add(work)
+    while ends or ready:
+        while ready and len(ends) < jobs:
+            _, place, work = heapq.heappop(ready)
+            heapq.heappush(ends, (clock + seconds(work), place, work))
+        clock, _, done = heapq.heappop(ends)
+        for work in needed_by.get(done, []):
+            unmet[work] -= 1
+            if unmet[work] == 0:
+                make_ready(work)
     return clock
 
 
@@ -212,4 +216,4 @@ def _fraction(job: UnderWay) -> float:
 def _left(job: UnderWay, usual: float) -> float:
     if job.progress is not None and job.progress.seconds_left is not None:
         return job.progress.seconds_left
-    return max(usual - job.seconds, 0.0)
+    return usual if job.queued else max(usual - job.seconds, 0.0)

@@ -1,36 +1,30 @@
 """runs/matrix.json: what a matrix was asked for and how it stands, for other terminals to read."""
 
-import contextlib
 import datetime
-import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from makerlab.config.load import ENVIRONMENT_PREFIX
-from makerlab.errors import UserError
 from makerlab.files import write_json
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import Work
 from makerlab.matrix.progress import Snapshot
 from makerlab.matrix.scheduler import FAILED, INTERRUPTED, Result, Running
 from makerlab.runs.manifest import COMPLETE, RUNNING, utc
-from makerlab.runs.owner import is_alive, this_process
+from makerlab.runs.owner import this_process
 
-PATIENCE_SECONDS = 60.0
 MOST_UNFINISHED = 8
+WRITE_EVERY_SECONDS = 0.5
 
 __all__ = [
     "COMPLETE",
     "RUNNING",
     "MatrixRecord",
     "describe",
-    "matrix_lock",
     "read_record",
     "record_path",
     "settings_in_environment",
@@ -54,9 +48,19 @@ def read_record(runs_dir: Path) -> dict[str, Any] | None:
 
 
 class MatrixRecord:
-    """Keeps runs/matrix.json; each change is a whole new file."""
+    """Keeps runs/matrix.json; each change is a whole new file.
 
-    def __init__(self, options: MatrixOptions, plan: list[Work]) -> None:
+    Once the matrix no longer holds its directory, the file is another's and left as it is.
+    """
+
+    def __init__(
+        self,
+        options: MatrixOptions,
+        *,
+        held: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._held, self._clock, self._changed, self._written = held, clock, False, 0.0
         self._path = record_path(options.runs_dir)
         self._content: dict[str, Any] = {
             "state": RUNNING,
@@ -66,7 +70,6 @@ class MatrixRecord:
             "arguments": options.to_dict(),
             "environment": settings_in_environment(),
             "unfinished": [],
-            "plan": [describe(work) for work in plan],
             "running": [],
             "failures": [],
             "fraction": 0.0,
@@ -75,16 +78,16 @@ class MatrixRecord:
         self._content["unfinished"] = _unfinished(options.runs_dir, self._content)
         self._write()
 
-    def started(self, running: Running) -> None:
-        """Note a job that began."""
+    def submitted(self, running: Running) -> None:
+        """Note a job that began or is queued."""
         entry = describe(running.work) | {"job": running.handle, "started": time.time()}
         self._content["running"].append(entry)
-        self._write()
+        self._change()
 
     def lost(self, running: Running) -> None:
         """Note a job that ended without a result."""
         self._forget(running.work)
-        self._write()
+        self._change()
 
     def ended(self, work: Work, result: Result) -> None:
         """Note the end of a job."""
@@ -93,7 +96,7 @@ class MatrixRecord:
         if result.state == FAILED:
             self._content["failures"].append(what | {"lines": list(result.lines)})
         if result.state == FAILED or was_running:
-            self._write()
+            self._change()
 
     def _forget(self, work: Work) -> bool:
         """Take work off the list of what runs; returns whether it was on it."""
@@ -116,8 +119,22 @@ class MatrixRecord:
         self._content |= {"state": state, "ended": ended, "running": [], "seconds_left": None}
         self._write()
 
+    def flush(self) -> None:
+        """Write what has changed, if the last writing is a while ago.
+
+        Writing waits for the disk; with many short jobs most of the time would go there.
+        """
+        if self._changed and self._clock() - self._written >= WRITE_EVERY_SECONDS:
+            self._write()
+
+    def _change(self) -> None:
+        self._changed = True
+        self.flush()
+
     def _write(self) -> None:
-        write_json(self._path, self._content)
+        if self._held():
+            write_json(self._path, self._content)
+        self._changed, self._written = False, self._clock()
 
 
 def _unfinished(runs_dir: Path, asked: dict[str, Any]) -> list[dict[str, Any]]:
@@ -140,59 +157,6 @@ def describe(work: Work) -> dict[str, Any]:
         "seed": work.seed,
         "stage": work.stage,
     }
-
-
-@contextlib.contextmanager
-def matrix_lock(runs_dir: Path, say: Callable[[str], None]) -> Iterator[int]:
-    """Let one matrix at a time work in a runs directory; yields the open lock file.
-
-    Jobs inherit the file, so the lock outlives a killed matrix until its last job has saved its
-    state and left: the next matrix waits for them. Raises UserError when another one is at work.
-    """
-    path = runs_dir / ".matrix.lock"
-    with path.open("a") as file:
-        _acquire(file.fileno(), path, runs_dir, say)
-        # Closing gives the lock up; unlocking would take it from jobs that are still at work.
-        yield file.fileno()
-
-
-def _acquire(lock: int, path: Path, runs_dir: Path, say: Callable[[str], None]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    told = False
-    while not _try_lock(lock):
-        record = read_record(runs_dir)
-        if record and record["state"] == RUNNING and is_alive(record["owner"]):
-            raise UserError(
-                f"{runs_dir}: another matrix is at work there (process {record['owner']['pid']}); "
-                "see make status, wait for it, or choose another --runs_dir (make: RUNS_DIR=...)"
-            )
-        if time.monotonic() > until:
-            holders = ", ".join(str(pid) for pid in _holders(path)) or "unknown"
-            raise UserError(
-                f"{runs_dir}: processes of an earlier matrix still work there ({holders}); end them"
-            )
-        if not told:
-            say(f"waiting for processes of an earlier matrix in {runs_dir} to save their state")
-        told = True
-        time.sleep(0.1)
-
-
-def _try_lock(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holders(path: Path) -> list[int]:
-    """Return the processes that hold a file open, as far as the system tells."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if str(path.resolve()) in {file.path for file in process.open_files()}:
-                found.append(process.pid)
-    return [pid for pid in found if pid != os.getpid()]
 
 
 def settings_in_environment() -> dict[str, str]:

@@ -1,13 +1,15 @@
 """Runs a graph of work on a limited number of places, and finishes all that can be finished."""
 
+import heapq
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from makerlab.errors import UserError
 from makerlab.launchers.base import Job, Outcome, describe_status
 from makerlab.matrix.grouping import GroupLauncher
+from makerlab.matrix.lock import TakenOver
 from makerlab.matrix.packing import Packing
 from makerlab.matrix.plan import Node, Work
 
@@ -20,6 +22,9 @@ INTERRUPTED = "interrupted"
 # Finish what is begun before beginning anew, so that results come early.
 PRIORITY = {"evaluate": 0, "train": 1, "tune": 2, "analyze": 3}
 POLL_SECONDS = 0.1
+
+Ready = tuple[int, int, Work]
+"""Work that may begin, and what decides which begins first: its stage, its place in the plan."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Running:
-    """A job under way; jobs of one `place` share a process."""
+    """A job under way; jobs of one `place` share a process.
+
+    One that is `queued` has yet to begin; it `started` when it was handed in, later when it began.
+    """
 
     work: Work
     job: Job
     handle: str
     started: float
     place: str = ""
+    queued: bool = False
 
 
 class Workshop(Protocol):
@@ -84,8 +93,12 @@ class Workshop(Protocol):
 class Observer(Protocol):
     """Is told what happens."""
 
-    def started(self, running: Running) -> None:
-        """A job began."""
+    def submitted(self, running: Running) -> None:
+        """A job began, or is queued somewhere."""
+        ...
+
+    def began(self, running: Running) -> None:
+        """A job that was queued began."""
         ...
 
     def finished(self, work: Work, result: Result) -> None:
@@ -93,10 +106,10 @@ class Observer(Protocol):
         ...
 
     def lost(self, running: Running) -> None:
-        """The process of several jobs died; this one will be done again by itself."""
+        """A process of several jobs left no result of this one; it is done again by itself."""
         ...
 
-    def tick(self, running: list[Running], results: dict[Work, Result]) -> None:
+    def tick(self, running: Sequence[Running], results: Mapping[Work, Result]) -> None:
         """Time passed."""
         ...
 
@@ -106,7 +119,7 @@ class Stop(Protocol):
 
     @property
     def requested(self) -> bool:
-        """Start nothing more, let jobs save their state."""
+        """Start nothing more, let jobs save their state; raises TakenOver to leave them alone."""
         ...
 
 
@@ -128,14 +141,22 @@ class Scheduler:
     _results: dict[Work, Result] = field(default_factory=dict, init=False)
     _running: list[Running] = field(default_factory=list, init=False)
     _alone: set[Work] = field(default_factory=set, init=False)
+    _ready: list[Ready] = field(default_factory=list, init=False)
+    _order: dict[Work, int] = field(default_factory=dict, init=False)
+    _unmet: dict[Work, int] = field(default_factory=dict, init=False)
+    _needed_by: dict[Work, list[Node]] = field(default_factory=dict, init=False)
 
     def run(self) -> dict[Work, Result]:
         """Return how each piece of work ended, in the order of the graph.
 
-        A stop lets jobs save their state; KeyboardInterrupt, the second Ctrl-C, kills them.
+        A stop lets jobs save their state; KeyboardInterrupt, the second Ctrl-C, kills them. What
+        another matrix has taken over is left to it: TakenOver is passed on.
         """
+        self._prepare()
         try:
             self._follow()
+        except TakenOver:
+            raise
         except KeyboardInterrupt:
             self._cancel(kill=True)
             raise
@@ -143,6 +164,17 @@ class Scheduler:
             self._cancel(kill=False)
             raise
         return {work: self._results[work] for work in self.graph}
+
+    def _prepare(self) -> None:
+        """Note what waits for what: nothing is searched for when work ends."""
+        for place, node in enumerate(self.graph.values()):
+            self._order[node.work] = place
+            self._unmet[node.work] = len(node.needs)
+            for need in node.needs:
+                self._needed_by.setdefault(need, []).append(node)
+        for node in self.graph.values():
+            if not node.needs:
+                self._make_ready(node.work)
 
     def _follow(self) -> None:
         cancelled = False
@@ -155,28 +187,36 @@ class Scheduler:
             elif not self._running:
                 self._give_up()
             changed = self._reap()
-            self.observer.tick(list(self._running), dict(self._results))
+            self._look_at_queue()
+            self.observer.tick(self._running, self._results)
             if not changed and self._running:
                 self.sleep(POLL_SECONDS)
 
     def _start_ready(self) -> None:
-        """Fill free places; work whose result is present, or whose needs failed, ends here."""
-        for node in sorted(self._open(), key=lambda node: PRIORITY[node.work.stage]):
-            if any(self._failed(need) for need in node.needs):
-                self._end(node.work, Result(BLOCKED, lines=self._blockers(node)))
-            elif self._is_open(node.work) and self._free() and self._is_ready(node):
-                self._start(self._with_others(node.work))
+        """Fill free places, with what is nearest its end first."""
+        aside: list[Work] = []
+        while self._ready and self._free():
+            aside += self._start(self._with_others(heapq.heappop(self._ready)[-1]))
+        for work in aside:
+            self._make_ready(work)
 
-    def _start(self, works: list[Work]) -> None:
-        """Start work in one process."""
+    def _start(self, works: list[Work]) -> list[Work]:
+        """Start work in one process; returns what must wait for a job that writes its files."""
         jobs: dict[Work, Job] = {}
+        waiting: list[Work] = []
+        taken = {running.job.key for running in self._running}
         for work in works:
             job = self._job(work)
-            keys = {other.key for other in jobs.values()}
-            if job is not None and job.key not in keys | {r.job.key for r in self._running}:
+            if job is not None and job.key in taken:
+                waiting.append(work)
+            elif job is not None:
                 jobs[work] = job
-        if not jobs:
-            return
+                taken.add(job.key)
+        if jobs:
+            self._submit(jobs)
+        return waiting
+
+    def _submit(self, jobs: dict[Work, Job]) -> None:
         try:
             handles = self.launcher.submit_group(list(jobs.values()))
         except OSError as error:
@@ -184,9 +224,10 @@ class Scheduler:
                 self._end(work, Result(FAILED, lines=(str(error),)))
             return
         for (work, job), handle in zip(jobs.items(), handles, strict=True):
-            running = Running(work, job, handle, self.clock(), self.launcher.place(handle))
+            place, queued = self.launcher.place(handle), self.launcher.waits(handle)
+            running = Running(work, job, handle, self.clock(), place, queued)
             self._running.append(running)
-            self.observer.started(running)
+            self.observer.submitted(running)
 
     def _job(self, work: Work) -> Job | None:
         """Return the job of work, None when it has ended here already."""
@@ -209,15 +250,17 @@ class Scheduler:
         if key is None:
             return [work]
         like = [
-            node.work
-            for node in self._open()
-            if node.work.stage == work.stage
-            and node.work not in self._alone
-            and self._is_ready(node)
-            and self.workshop.group_key(node.work) == key
+            entry
+            for entry in sorted(self._ready)
+            if entry[-1].stage == work.stage
+            and entry[-1] not in self._alone
+            and self.workshop.group_key(entry[-1]) == key
         ]
-        size = packing.size(len(like), self._free())
-        return [work, *(other for other in like if other != work)][:size]
+        others = like[: packing.size(1 + len(like), self._free()) - 1]
+        chosen = set(others)
+        self._ready = [entry for entry in self._ready if entry not in chosen]
+        heapq.heapify(self._ready)
+        return [work, *(entry[-1] for entry in others)]
 
     def _free(self) -> int:
         """Return how many more processes may run."""
@@ -229,14 +272,30 @@ class Scheduler:
         for running, outcome in ended:
             self._running.remove(running)
             seconds = self.clock() - running.started
-            if not outcome.lost or self.stop.requested:
+            if self.stop.requested or not self._is_in_doubt(running, outcome):
                 self._end(running.work, self._judge(running, outcome, seconds))
             elif self.workshop.check(running.work) is None:
                 self._end(running.work, Result(DONE, seconds))
             else:
                 self._alone.add(running.work)
                 self.observer.lost(running)
+                self._make_ready(running.work)
         return bool(ended)
+
+    def _is_in_doubt(self, running: Running, outcome: Outcome) -> bool:
+        """Whether the files alone tell what became of work, which may have to be done by itself.
+
+        A member of a group waits for nobody, so a study that others work on may have no result yet.
+        """
+        return outcome.lost or (outcome.status == 0 and running.place != running.handle)
+
+    def _look_at_queue(self) -> None:
+        """Note which jobs have begun; from then on their time is measured."""
+        for number, running in enumerate(self._running):
+            if running.queued and not self.launcher.waits(running.handle):
+                began = replace(running, started=self.clock(), queued=False)
+                self._running[number] = began
+                self.observer.began(began)
 
     def _judge(self, running: Running, outcome: Outcome, seconds: float) -> Result:
         if outcome.status == 0:
@@ -250,13 +309,8 @@ class Scheduler:
         return Result(FAILED, seconds, lines)
 
     def _open(self) -> list[Node]:
-        return [node for work, node in self.graph.items() if self._is_open(work)]
-
-    def _is_open(self, work: Work) -> bool:
-        return work not in self._results and all(work != each.work for each in self._running)
-
-    def _is_ready(self, node: Node) -> bool:
-        return all(need in self._results and self._results[need].good for need in node.needs)
+        busy = {running.work for running in self._running}
+        return [n for w, n in self.graph.items() if w not in self._results and w not in busy]
 
     def _failed(self, work: Work) -> bool:
         return work in self._results and not self._results[work].good
@@ -266,8 +320,26 @@ class Scheduler:
         return (f"needs {failed}",)
 
     def _end(self, work: Work, result: Result) -> None:
-        self._results[work] = result
-        self.observer.finished(work, result)
+        """Note how work ended; what needed it is ready now, or never will be."""
+        ended = [(work, result)]
+        while ended:
+            work, result = ended.pop()
+            self._results[work] = result
+            self.observer.finished(work, result)
+            if result.state == INTERRUPTED:
+                # What needed it is given up with the rest.
+                continue
+            for node in self._needed_by.get(work, []):
+                if node.work in self._results:
+                    continue
+                self._unmet[node.work] -= 1
+                if not result.good:
+                    ended.append((node.work, Result(BLOCKED, lines=self._blockers(node))))
+                elif self._unmet[node.work] == 0:
+                    self._make_ready(node.work)
+
+    def _make_ready(self, work: Work) -> None:
+        heapq.heappush(self._ready, (PRIORITY[work.stage], self._order[work], work))
 
     def _cancel(self, *, kill: bool) -> None:
         for running in self._running:

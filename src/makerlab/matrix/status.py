@@ -8,7 +8,7 @@ from typing import Any
 from makerlab.errors import UserError
 from makerlab.launchers.queue_view import queue_view
 from makerlab.matrix import analysis
-from makerlab.matrix.ledger import INTERRUPTED, Ledger
+from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.leftover import Leftover, find_leftovers
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import (
@@ -29,6 +29,7 @@ from makerlab.matrix.record import (
     take_over_environment,
 )
 from makerlab.matrix.repeat import command_of
+from makerlab.matrix.run_index import INTERRUPTED
 from makerlab.runs.manifest import COMPLETE, FAILED
 from makerlab.runs.owner import is_alive
 from makerlab.runs.progress import read_status
@@ -73,11 +74,14 @@ class MatrixStatus:
         return sum(row.state == state for row in self.rows)
 
 
-def read_matrix_status(runs_dir: Path, changes: Mapping[str, Any]) -> MatrixStatus:
+def read_matrix_status(
+    runs_dir: Path, changes: Mapping[str, Any], *, metrics: bool = True
+) -> MatrixStatus:
     """Return the status of the last matrix in `runs_dir`, or of the one that `changes` describe.
 
     Settings given by environment variables of the matrix are taken from its record, since this
-    process was most likely started without them. Raises UserError for a bad target list.
+    process was most likely started without them. `metrics` reads what finished work last said of
+    itself, a file each. Raises UserError for a bad target list.
     """
     record = read_record(runs_dir)
     if record is None:
@@ -86,27 +90,21 @@ def read_matrix_status(runs_dir: Path, changes: Mapping[str, Any]) -> MatrixStat
         options = replace(MatrixOptions.from_dict(record["arguments"]), runs_dir=runs_dir)
         take_over_environment(record["environment"])
     options = replace(options, **changes)
-    return _Reader(options, record).status()
-
-
-def configs_at_work(runs_dir: Path) -> tuple[str, ...]:
-    """Return the names of the configs of the matrix that runs in a directory, none without one."""
-    record = read_record(runs_dir)
-    if record is None or record["state"] != RUNNING or not is_alive(record["owner"]):
-        return ()
-    try:
-        targets = read_targets(MatrixOptions.from_dict(record["arguments"]).targets)
-    except UserError:
-        return ()
-    return tuple(path.stem for _, path in targets)
+    return _Reader(options, record, metrics=metrics).status()
 
 
 class _Reader:
     """Looks at every piece of work of a plan."""
 
-    def __init__(self, options: MatrixOptions, record: dict[str, Any] | None) -> None:
-        self._options, self._record = options, record or {}
+    def __init__(
+        self, options: MatrixOptions, record: dict[str, Any] | None, *, metrics: bool
+    ) -> None:
+        self._options, self._record, self._metrics = options, record or {}, metrics
         self._problems: dict[str, str] = {}
+        self._lists = {
+            where: {_named(entry): dict(entry) for entry in reversed(self._record.get(where, []))}
+            for where in ("running", "failures")
+        }
         self._ledger = Ledger(options, list(self._experiments()))
         state = self._record.get("state")
         if state == RUNNING and not is_alive(self._record["owner"]):
@@ -194,7 +192,8 @@ class _Reader:
         return state, record.get("error")
 
     def _metric_of(self, work: Work) -> Progress | None:
-        return None if work.stage == "evaluate" else read_progress(self._ledger, work)
+        wanted = self._metrics and work.stage != "evaluate"
+        return read_progress(self._ledger, work) if wanted else None
 
     def _analyze_row(self, rows: list[Row]) -> Row:
         if self._listed(ANALYZE, "running") is not None and self._driver == RUNNING:
@@ -210,8 +209,9 @@ class _Reader:
 
     def _listed(self, work: Work, where: str) -> dict[str, Any] | None:
         """Return the entry of a piece of work in a list of the record."""
-        what = describe(work)
-        for entry in self._record.get(where, []):
-            if {key: entry.get(key) for key in what} == what:
-                return dict(entry)
-        return None
+        return self._lists[where].get(_named(describe(work)))
+
+
+def _named(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells the work of an entry from other work."""
+    return tuple(entry.get(name) for name in describe(ANALYZE))

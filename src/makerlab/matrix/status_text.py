@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
-from makerlab.matrix.ledger import INTERRUPTED
 from makerlab.matrix.leftover import Leftover
 from makerlab.matrix.options import STAGES
 from makerlab.matrix.plan import ANALYZE, Work
 from makerlab.matrix.record import RUNNING
+from makerlab.matrix.run_index import INTERRUPTED
 from makerlab.matrix.status import DONE, INVALID, PENDING, QUEUED, MatrixStatus, Row
 from makerlab.runs.manifest import FAILED
 from makerlab.runs.progress import duration
@@ -185,7 +185,7 @@ def _progress(row: Row) -> str:
     if row.progress is None:
         return RUNNING
     metric = row.progress.metric
-    last = "" if metric is None else f", {row.progress.metric_name} {metric:.4g}"
+    last = "" if metric is None else f", metric {metric:.4g}"
     return row.progress.sentence() + last
 
 

@@ -1,7 +1,8 @@
 """Tells what happens to a matrix: to its log, its record and the screen."""
 
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from makerlab.matrix.display import Display
 from makerlab.matrix.ledger import Ledger
@@ -13,14 +14,13 @@ from makerlab.runs.progress import Report, duration
 
 SNAPSHOT_SECONDS = 1.0
 RECORD_SECONDS = 10.0
+LARGEST_SHARE = 20.0
+"""Between two looks at the whole matrix passes so many times what one takes."""
 
 
 @dataclass
 class Watcher:
-    """Listens to a scheduler.
-
-    `counted` is how much of the whole matrix was done before, and how much there is.
-    """
+    """Listens to a scheduler."""
 
     graph: dict[Work, Node]
     ledger: Ledger
@@ -28,16 +28,22 @@ class Watcher:
     display: Display
     say: Report
     jobs: int
-    counted: tuple[int, int] = (0, 0)
     _since: dict[Work, float] = field(default_factory=dict, init=False)
     _finished: int = field(default=0, init=False)
     _shown: float = field(default=0.0, init=False)
     _recorded: float = field(default=0.0, init=False)
+    _pause: float = field(default=SNAPSHOT_SECONDS, init=False)
 
-    def started(self, running: Running) -> None:
-        """Note a job that began; on a live screen it has a row of its own."""
+    def submitted(self, running: Running) -> None:
+        """Note a job that began or is queued; on a live screen it has a row of its own."""
         self._since[running.work] = time.time()
-        self.record.started(running)
+        self.record.submitted(running)
+        if not self.display.live:
+            self.say(f"{running.work}: {'queued' if running.queued else 'started'}")
+
+    def began(self, running: Running) -> None:
+        """Note that a job is queued no more."""
+        self._since[running.work] = time.time()
         if not self.display.live:
             self.say(f"{running.work}: started")
 
@@ -45,8 +51,7 @@ class Watcher:
         """Tell the end of a piece of work; what was there already is counted only."""
         self._finished += 1
         self.record.ended(work, result)
-        before, total = self.counted
-        count = f"({before + self._finished} of {total})"
+        count = f"({self._finished} of {len(self.graph)})"
         if result.state == DONE:
             self.say(f"{work}: done in {duration(result.seconds)} {count}")
         elif result.state == FAILED:
@@ -57,23 +62,27 @@ class Watcher:
             self.say(f"{work}: stopped after {duration(result.seconds)}")
 
     def lost(self, running: Running) -> None:
-        """Note a job whose process died with others in it."""
+        """Note a job of which a process that did others as well left nothing."""
         self.record.lost(running)
-        self.say(f"{running.work}: its process died with others in it; to be done again by itself")
+        self.say(f"{running.work}: no result from a process of several; to be done again by itself")
 
-    def tick(self, running: list[Running], results: dict[Work, Result]) -> None:
+    def tick(self, running: Sequence[Running], results: Mapping[Work, Result]) -> None:
         """Show progress now and then."""
-        now = time.monotonic()
-        if now - self._shown < SNAPSHOT_SECONDS or not running:
+        self.record.flush()
+        began = time.monotonic()
+        if began - self._shown < self._pause or not running:
             return
-        self._shown = now
-        jobs = [UnderWay(job.work, now - job.started, self._progress(job.work)) for job in running]
+        jobs = [
+            UnderWay(job.work, began - job.started, self._progress(job.work), job.queued)
+            for job in running
+        ]
         snapshot = take_snapshot(self.graph, results, jobs, weight=self._weight, jobs=self.jobs)
-        before, total = self.counted
-        snapshot = replace(snapshot, finished=before + snapshot.finished, total=total)
         self.display.show(snapshot)
-        if now - self._recorded >= RECORD_SECONDS:
-            self._recorded = now
+        self._shown = time.monotonic()
+        # Of a matrix of thousands a look takes longer, and is taken less often.
+        self._pause = max(SNAPSHOT_SECONDS, LARGEST_SHARE * (self._shown - began))
+        if self._shown - self._recorded >= RECORD_SECONDS:
+            self._recorded = self._shown
             self.record.progress(snapshot)
 
     def _progress(self, work: Work) -> Progress | None:

@@ -1,6 +1,8 @@
 """The one object that owns every file name of a run."""
 
 import datetime
+import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ from makerlab.errors import UserError, nearest
 
 MODEL = "model.zip"
 BEST_MODEL = "best_model.zip"
+
+
+_RUN_NAME = re.compile(r"\d{8}_\d{6}_.+_seed\d+")
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,9 @@ class RunDirectory:
         return self.path / "status.json"
 
     @property
-    def lock(self) -> Path:
+    def lease(self) -> Path:
         """Held by the process that writes the run."""
-        return self.path / ".lock"
+        return self.path / ".lease"
 
     @property
     def model(self) -> Path:
@@ -263,9 +268,9 @@ class RegistryDirectory:
     runs_dir: Path
 
     @property
-    def lock(self) -> Path:
+    def lease(self) -> Path:
         """Held while a line is appended."""
-        return self.runs_dir / "registry" / ".lock"
+        return self.runs_dir / "registry" / ".lease"
 
     def file(self, data_sha256: str) -> Path:
         """What was tried on one data set."""
@@ -316,9 +321,9 @@ def create_run_directory(
     """Create a directory of a run's own; a name taken in this second waits for the next one."""
     parent = runs_dir / algo
     parent.mkdir(parents=True, exist_ok=True)
-    ending = f"seed{seed}" if fold is None else f"fold{fold}_seed{seed}"
+    ending = run_ending(short_name, seed=seed, fold=fold)
     while True:
-        path = parent / f"{now():%Y%m%d_%H%M%S}_{short_name}_{ending}"
+        path = parent / f"{now():%Y%m%d_%H%M%S}{ending}"
         try:
             path.mkdir()
         except FileExistsError:
@@ -329,15 +334,60 @@ def create_run_directory(
 
 def find_runs(runs_dir: Path) -> Iterator[RunDirectory]:
     """Yield every run directory, by algorithm and name."""
-    for manifest in sorted(runs_dir.glob("*/*/manifest.json")):
-        yield RunDirectory(manifest.parent)
+    for run in list_runs(runs_dir):
+        if run.manifest.is_file():
+            yield run
+
+
+def list_runs(runs_dir: Path, *, ending: str = "") -> Iterator[RunDirectory]:
+    """Yield what may be a run, by algorithm and name; only the folders of algorithms are read.
+
+    Other folders lie there too, and a run that is being created has no manifest yet.
+    """
+    for folder, names in run_names(runs_dir).items():
+        for name in sorted(names):
+            if name.endswith(ending):
+                yield RunDirectory(folder / name)
+
+
+def run_names(runs_dir: Path) -> dict[Path, set[str]]:
+    """Return the names in the folder of each algorithm, in the folders' order."""
+    return {runs_dir / algo: set(_names(runs_dir / algo)) for algo in sorted(_folders(runs_dir))}
+
+
+def run_ending(short_name: str, *, seed: int, fold: int | None) -> str:
+    """Return what the name of a run ends with, whenever it was begun."""
+    return f"_{short_name}_" + (f"seed{seed}" if fold is None else f"fold{fold}_seed{seed}")
+
+
+def _folders(directory: Path) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)  # noqa: PTH208 - one call, no object per name
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def find_studies(runs_dir: Path) -> Iterator[TuningDirectory]:
     """Yield where each study keeps its progress, those of folds included."""
-    for pattern in ("*/*/tune_status.json", "*/*/fold_*/tune_status.json"):
-        for status in sorted(runs_dir.glob(pattern)):
-            yield TuningDirectory(status.parent)
+    # Folders of runs are not looked into: they may be thousands.
+    folders = [
+        folder / name
+        for folder, names in run_names(runs_dir).items()
+        for name in sorted(names)
+        if not _RUN_NAME.fullmatch(name)
+    ]
+    for pattern in ("tune_status.json", "fold_*/tune_status.json"):
+        for folder in folders:
+            for status in sorted(folder.glob(pattern)):
+                yield TuningDirectory(status.parent)
 
 
 def run_of(path: Path) -> RunDirectory:

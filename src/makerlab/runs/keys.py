@@ -8,7 +8,7 @@ from typing import Any
 from makerlab.config import Config
 from makerlab.config.settings import SYNTHETIC
 from makerlab.errors import UserError
-from makerlab.files import content_hash, file_hash
+from makerlab.files import canonical_json, content_hash, file_hash
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -100,27 +100,61 @@ def tune_key(config: Config) -> str:
 
 def train_key(config: Config) -> str:
     """Return the key of a training run, tuned parameters and seed included."""
-    return content_hash(
-        {
-            "environment": environment_key(config),
-            "train": config.to_dict()["train"],
-            "run": config.run.short_name,
-            # How the best checkpoint is chosen.
-            "judge": _judge(config),
-            "code": code_hash("train"),
-        }
-    )
+    return RunKeys(config).train(config.train.seed)
 
 
 def evaluate_key(config: Config) -> str:
     """Return the key of a run's own evaluation."""
-    return content_hash(
-        {
-            "train": train_key(config),
-            "evaluate": config.to_dict()["evaluate"],
-            "code": code_hash("evaluate"),
-        }
-    )
+    return RunKeys(config).evaluate(config.train.seed)
+
+
+class RunKeys:
+    """Keys of the runs of a config that differ in their seed alone.
+
+    What they share is written out once: a matrix asks for the keys of thousands.
+    """
+
+    def __init__(self, config: Config) -> None:
+        content = config.to_dict()
+        self._train = _Form(
+            {
+                "environment": environment_key(config),
+                "train": content["train"] | {"seed": _HOLE},
+                "run": config.run.short_name,
+                # How the best checkpoint is chosen.
+                "judge": _judge(config),
+                "code": code_hash("train"),
+            }
+        )
+        self._evaluate = _Form(
+            {"train": _HOLE, "evaluate": content["evaluate"], "code": code_hash("evaluate")}
+        )
+
+    def train(self, seed: int) -> str:
+        """Return the key of a training run."""
+        return self._train.hash(str(seed))
+
+    def evaluate(self, seed: int) -> str:
+        """Return the key of a run's own evaluation."""
+        return self._evaluate.hash(f'"{self.train(seed)}"')
+
+
+# No YAML holds this character, so no setting does.
+_HOLE = "\0"
+
+
+class _Form:
+    """A value with a hole in it, to be filled and hashed many times."""
+
+    def __init__(self, content: Any) -> None:
+        before, self._after = canonical_json(content).split(canonical_json(_HOLE))
+        self._before = hashlib.sha256(before.encode())
+
+    def hash(self, value: str) -> str:
+        """Return the `content_hash` of the content with a value, as JSON, in the hole's place."""
+        digest = self._before.copy()
+        digest.update(f"{value}{self._after}".encode())
+        return digest.hexdigest()
 
 
 def _judge(config: Config) -> dict[str, Any]:

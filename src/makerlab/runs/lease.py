@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from makerlab.files import naming
 from makerlab.runs.owner import is_alive, is_local, this_process
 
 RENEW_SECONDS = 30.0
@@ -89,6 +90,12 @@ class Lease:
         self._watch = Watch(stale_seconds, clock)
         self._lock = threading.Lock()
         self._mine: Token | None = None
+        self._first: dict[str, int] = {}
+
+    @property
+    def held(self) -> bool:
+        """Whether this process has the lease, as of the last renewal."""
+        return self._mine is not None
 
     def try_acquire(self) -> bool:
         """Take the lease if it is free or its holder is dead; returns whether it was taken."""
@@ -135,9 +142,24 @@ class Lease:
         token = self._newest()
         return None if token is None or token.holder is None else _process_of(token.holder)
 
+    def is_seen_alive(self) -> bool:
+        """Whether the holder lives for certain: on this host, or seen to renew since first asked.
+
+        One elsewhere that has not moved yet may be either.
+        """
+        token = self._newest()
+        if token is None or token.holder is None:
+            return False
+        process = _process_of(token.holder)
+        if is_local(process):
+            return is_alive(process)
+        return token.turns != self._first.setdefault(token.holder, token.turns)
+
     @contextlib.contextmanager
     def kept(self, *, every: float = RENEW_SECONDS) -> Iterator[None]:
-        """Renew an acquired lease until the block ends, then give it back."""
+        """Renew the lease until the block ends, then give it back; waits for it if need be."""
+        if self._mine is None:
+            self.acquire()
         ended = threading.Event()
 
         def renew() -> None:
@@ -181,8 +203,9 @@ class Lease:
         """Create the folder with its first token in it, in one step."""
         ending = f"{os.getpid()}.{next(_numbers)}.new"
         made = self._folder.with_name(f"{self._folder.name}.{ending}")
-        made.mkdir()
-        (made / Token(0, None).file_name).touch()
+        with naming(self._folder):
+            made.mkdir()
+            (made / Token(0, None).file_name).touch()
         try:
             made.rename(self._folder)
         except OSError:
@@ -194,7 +217,8 @@ class Lease:
         """Rename the token; False when someone else was faster."""
         target = self._folder / after.file_name
         try:
-            (self._folder / before.file_name).rename(target)
+            with naming(self._folder):
+                (self._folder / before.file_name).rename(target)
         except FileNotFoundError:
             # A server's answer may be lost, and the second try then finds the name gone.
             return after.holder is not None and target.exists()

@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import filelock
-
 from makerlab.files import append_line, canonical_json
 from makerlab.runs.directory import RegistryDirectory
+from makerlab.runs.lease import Lease
 
 Kind = Literal["trial", "rescore", "run"]
 """A tuning trial, the chosen parameters once more on a fresh seed, a training run."""
@@ -74,12 +73,18 @@ class Registry:
         """Append an entry, on disk when this returns; False when its key is known already."""
         path = self._directory.file(data_sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self._directory.lock):
-            known = self.history(data_sha256).tried
-            if any((entry.kind, entry.key) == (other.kind, other.key) for other in known):
+        with Lease(self._directory.lease).kept():
+            if self._is_known(path, entry):
                 return False
             append_line(path, canonical_json(asdict(entry)))
         return True
+
+    def _is_known(self, path: Path, entry: Tried) -> bool:
+        """Look for the key as bytes first: reading every line for each of n would be n x n."""
+        if not path.is_file() or canonical_json(entry.key).encode() not in path.read_bytes():
+            return False
+        known = self.history(path.stem).tried
+        return any((entry.kind, entry.key) == (other.kind, other.key) for other in known)
 
     def history(self, data_sha256: str) -> History:
         """Return what was tried on a data set, in order, each key once.

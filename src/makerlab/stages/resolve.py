@@ -78,8 +78,11 @@ def resolve_config(
             f"pass --params_path {IGNORE_PARAMS}"
         )
     values = {f"train.{key}": value for key, value in tuned["params"].items()}
-    config.with_values(values, source=str(found))  # names the file when it is at fault
-    config = load_config(config_path, overlays=overlays, tuned=values, flags=given)
+    try:
+        config = load_config(config_path, overlays=overlays, tuned=values, flags=given)
+    except UserError:
+        config.with_values(values, source=str(found))  # names the file when it is at fault
+        raise
     record = {"source": str(found), **{name: tuned[name] for name in _RECORDED}}
     return Resolved(config, config_path, record, variables)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from makerlab.config import Config
-from makerlab.errors import Interrupted, UserError
+from makerlab.errors import Failed, Interrupted, UserError
 from makerlab.learning.archive import write_archive
 from makerlab.learning.device import use_threads
 from makerlab.learning.training import Training
@@ -28,9 +28,13 @@ from makerlab.tasks import Workbench
 Now = Callable[[], datetime.datetime]
 
 
+class TakenAway(Failed):
+    """The run belongs to another process now: nothing of it may be written any more."""
+
+
 @dataclasses.dataclass
 class RunCourse:
-    """A run under way."""
+    """A run under way; `held` tells whether it still belongs to this process."""
 
     run: RunDirectory
     config: Config
@@ -39,6 +43,7 @@ class RunCourse:
     report: Report
     now: Now
     seating: Seating
+    held: Callable[[], bool]
 
     def follow(self, stop: StopRequest) -> Course[RunDirectory]:
         """Go on to the last step; whatever goes wrong is in the manifest afterwards."""
@@ -47,7 +52,7 @@ class RunCourse:
             self._register()
             yield from self._train(stop)
         except Exception as error:
-            if not isinstance(error, Interrupted):
+            if not isinstance(error, Interrupted | TakenAway):
                 self._record_failure(error)
             raise
         return self.run
@@ -82,6 +87,11 @@ class RunCourse:
             while training.step < settings.total_timesteps:
                 before, episodes = training.step, training.episodes
                 yield training
+                if not self.held():
+                    raise TakenAway(
+                        f"{self.run.path}: another process works on this run now, since this one "
+                        "was not heard of for long; what it has not saved is dropped"
+                    )
                 every = settings.log_interval
                 if training.episodes // every != episodes // every:
                     progress.add(training, score=None)

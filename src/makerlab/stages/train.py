@@ -1,12 +1,13 @@
 """The train stage: one run from its first step to its last, through any number of kills."""
 
+import contextlib
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
-
+from makerlab.config import Config
 from makerlab.config.load import stored_config
 from makerlab.data.candles import DataSource
 from makerlab.errors import UserError
@@ -18,8 +19,10 @@ from makerlab.runs.directory import (
     RunDirectory,
     create_run_directory,
     data_folders,
-    find_runs,
+    list_runs,
+    run_ending,
 )
+from makerlab.runs.lease import Lease
 from makerlab.runs.manifest import (
     COMPLETE,
     RESUMABLE,
@@ -74,7 +77,7 @@ def train_course(
     check_writable(runs_dir)
     seats = seating or Seating()
     if reuse:
-        same = _runs_with_key(runs_dir, keys.train_key(resolved.config))
+        same = _runs_with_key(runs_dir, resolved.config)
         for run in same:
             if read_manifest(run.manifest)["state"] == COMPLETE:
                 report(f"{run.path}: already complete with these inputs, nothing to do")
@@ -96,8 +99,8 @@ def train_course(
     workbench = open_workbench(resolved.config, **data_folders(runs_dir))
     choice = seats.choose(device, workbench, resolved.config.train, report)
     run = _create(resolved, workbench, runs_dir, choice=choice, now=now, command=command)
-    with filelock.FileLock(run.lock, timeout=0), asked_to(stop) as request:
-        course = RunCourse(run, resolved.config, workbench, choice.device, report, now, seats)
+    with _alone_on(run, wait=False) as held, asked_to(stop) as request:
+        course = RunCourse(run, resolved.config, workbench, choice.device, report, now, seats, held)
         return (yield from course.follow(request))
 
 
@@ -127,27 +130,40 @@ def resume_course(
             f"pass --device {began_on} to continue it exactly"
         )
     config = stored_config(run.config)
-    try:
-        with filelock.FileLock(run.lock, timeout=-1 if wait else 0):
-            # It may have been finished by the process that held the lock.
-            if read_manifest(run.manifest)["state"] == COMPLETE:
-                report(f"{run.path}: completed by another process")
-                return run
-            workbench = open_workbench(config, **data_folders(run.path.parents[1]))
-            _check_same_data(run, manifest, workbench)
-            update_manifest(run.manifest, state=RUNNING, owner=this_process(), error=None)
-            seats = seating or Seating()
-            course = RunCourse(run, config, workbench, began_on, report, now, seats)
-            with asked_to(stop) as request:
-                return (yield from course.follow(request))
-    except filelock.Timeout:
-        raise UserError(f"{run.path}: {LOCK_HELD}; wait for it or stop it") from None
+    with _alone_on(run, wait=wait) as held:
+        # It may have been finished by the process that held the lease.
+        if read_manifest(run.manifest)["state"] == COMPLETE:
+            report(f"{run.path}: completed by another process")
+            return run
+        workbench = open_workbench(config, **data_folders(run.path.parents[1]))
+        _check_same_data(run, manifest, workbench)
+        update_manifest(run.manifest, state=RUNNING, owner=this_process(), error=None)
+        seats = seating or Seating()
+        course = RunCourse(run, config, workbench, began_on, report, now, seats, held)
+        with asked_to(stop) as request:
+            return (yield from course.follow(request))
 
 
-def _runs_with_key(runs_dir: Path, key: str) -> list[RunDirectory]:
+@contextlib.contextmanager
+def _alone_on(run: RunDirectory, *, wait: bool) -> Iterator[Callable[[], bool]]:
+    """Let one process at a time write a run; another waits for it, or is told so.
+
+    Yields what tells whether the run is still this process's.
+    """
+    lease = Lease(run.lease)
+    if not lease.acquire(seconds=None if wait else 0.0):
+        raise UserError(f"{run.path}: {LOCK_HELD}; wait for it or stop it")
+    with lease.kept():
+        yield lambda: lease.held
+
+
+def _runs_with_key(runs_dir: Path, config: Config) -> list[RunDirectory]:
     """Return the runs of these inputs; failed ones too, they continue like interrupted ones."""
     found = []
-    for run in find_runs(runs_dir):
+    key = keys.train_key(config)
+    seed, fold = config.train.seed, config.data_split.fold
+    # Only a run of this name can have this key: the others' manifests are not read.
+    for run in list_runs(runs_dir, ending=run_ending(config.run.short_name, seed=seed, fold=fold)):
         try:
             manifest = read_manifest(run.manifest)
         except UserError:
@@ -170,6 +186,8 @@ def _create(
     source = workbench.source
     manifest = {
         "state": RUNNING,
+        # These two first: of thousands of manifests no more than the first bytes are read.
+        "train_key": keys.train_key(config),
         "task": config.task,
         "algo": config.train.algo,
         "config_name": resolved.name,
@@ -184,7 +202,6 @@ def _create(
         "ended": None,
         "error": None,
         "owner": this_process(),
-        "train_key": keys.train_key(config),
         "config_hash": config.hash,
         "environment_key": keys.environment_key(config),
         "git": git_state(),

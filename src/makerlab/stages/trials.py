@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 
 from makerlab.config import Config, TrainSettings
-from makerlab.errors import UserError
+from makerlab.errors import Interrupted, UserError
 from makerlab.files import content_hash
 from makerlab.learning.archive import write_archive
 from makerlab.learning.device import use_threads
@@ -52,6 +52,7 @@ class Worker:
     registry: Registry
     now: Now
     seating: Seating
+    to_the_end: bool = False
 
     def __post_init__(self) -> None:
         use_threads()
@@ -63,16 +64,27 @@ class Worker:
         return self.resolved.config
 
     def work(self, stop: StopRequest) -> Course[None]:
-        """Take trials until none is left to take."""
+        """Take trials until none is left to take, or `to_the_end` until all have ended."""
         self.report(f"study {self.slots.name}: {self.slots.summary()}")
         while True:
             trial = self.slots.take(suggest_with(self.config))
-            if trial is None and not self.slots.wait(lambda: stop.requested):
+            if trial is None and not self._wait(stop):
                 return
             if trial is not None:
                 self.status("running")
                 yield from self._run(trial, stop)
                 self.status("running")
+
+    def _wait(self, stop: StopRequest) -> bool:
+        """Wait for a free slot; False when there is none to come."""
+        free = self.slots.wait(lambda: stop.requested, to_the_end=self.to_the_end)
+        if stop.requested and self.slots.counts()["finished"] < self.config.tune.n_trials:
+            raise self._interruption(stop)
+        return free
+
+    def _interruption(self, stop: StopRequest) -> Interrupted:
+        by = what_continues("the same command")
+        return stop.interruption(f"study {self.slots.name}: stopped; {by} completes it")
 
     def _run(self, trial: optuna.trial.Trial, stop: StopRequest) -> Course[None]:
         slot = self.slots.slot(trial)
@@ -202,8 +214,7 @@ class Worker:
         while training.step < until:
             yield training
             if stop.requested:
-                by = what_continues("the same command")
-                raise stop.interruption(f"study {self.slots.name}: stopped; {by} completes it")
+                raise self._interruption(stop)
 
     def best(self, stop: StopRequest) -> Course[dict[str, Any] | None]:
         """Return the record of the best trial, its parameters scored again on fresh seeds."""
@@ -247,11 +258,9 @@ class Worker:
         for seed in seeds:
             config = self._config(params, seed=seed)
             self._register("rescore", config, place=seed)
-            self.status("running", rescored=len(scores))
             training = self._new_training(config.train)
             try:
-                fresh = self._fresh_score(training, config.train, stop, before=len(scores))
-                scores.append((yield from fresh))
+                scores.append((yield from self._fresh_score(training, config.train, stop)))
             finally:
                 self.seating.leave(training)
             found = "not defined" if scores[-1] is None else f"{scores[-1]:.6g}"
@@ -259,7 +268,7 @@ class Worker:
         return {"seeds": seeds, "scores": scores}
 
     def _fresh_score(
-        self, training: Training, settings: TrainSettings, stop: StopRequest, *, before: int
+        self, training: Training, settings: TrainSettings, stop: StopRequest
     ) -> Course[float | None]:
         """Judge as trials are, by the best of the reports, chosen on the usual episodes."""
         chosen: tuple[float, float | None] = (float("-inf"), None)
@@ -271,13 +280,10 @@ class Worker:
             fresh = self.workbench.score(policy, fresh=True)
             if score is not None and fresh is not None and score > chosen[0]:
                 chosen = (score, fresh)
-            self.status("running", rescored=before + number / self.config.tune.reports)
         return chosen[1]
 
-    def status(
-        self, state: str, *, error: str | None = None, rescored: float | None = None
-    ) -> None:
-        """Write the study's progress for others; `rescored` fresh seeds came after its trials."""
+    def status(self, state: str, *, error: str | None = None) -> None:
+        """Write the study's progress for other processes."""
         counts = self.slots.counts()
         best = self.slots.best()
         self._status.write(
@@ -289,7 +295,6 @@ class Worker:
             owner=this_process(),
             best=None if best is None else best.value,
             error=error,
-            rescored=rescored,
         )
 
 

@@ -43,6 +43,7 @@ def tune_course(
     report: Report,
     now: Now,
     save: bool = True,
+    to_the_end: bool = False,
     seating: Seating | None = None,
     stop: StopRequest | None = None,
 ) -> Course[dict[str, Any] | None]:
@@ -50,8 +51,9 @@ def tune_course(
 
     Several processes, or members of a group, which share its `seating` and `stop`, may do this at
     once; the last to finish scores the chosen parameters again on fresh seeds. Returns what
-    best_params.json holds, or None when others are still at work. Raises UserError for bad
-    input, Interrupted when asked to stop.
+    best_params.json holds, or None when others are still at work: `to_the_end` waits for them,
+    but not in a group, whose other members would wait as well. Raises UserError for bad input,
+    Interrupted when asked to stop.
     """
     check_writable(runs_dir)
     if save:
@@ -74,6 +76,7 @@ def tune_course(
             Registry(runs_dir),
             now,
             seats,
+            to_the_end=to_the_end and stop is None,
         )
         with asked_to(stop) as request:
             yield from worker.work(request)

@@ -146,12 +146,17 @@ class Slots:
         return None
 
     def wait(
-        self, stop: Callable[[], bool], *, sleep: Callable[[float], None] = time.sleep
+        self,
+        stop: Callable[[], bool],
+        *,
+        to_the_end: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> bool:
         """Wait until a slot is free because its process died; False when there is none to come.
 
-        A process that is seen to live will take what else comes free, so nobody waits for that;
-        the last one alive waits until the others are known to be dead.
+        A process that is seen to live will take what else comes free, so nobody waits for that,
+        unless asked to stay `to_the_end` of all trials; the last one alive waits until the others
+        are known to be dead.
         """
         first: dict[int, str] = {}
         while not stop():
@@ -159,7 +164,9 @@ class Slots:
             if self._free():
                 return True
             running = [t for t in self._live().values() if t.state == TrialState.RUNNING]
-            if not running or any(self._is_seen_alive(trial, first) for trial in running):
+            if not running:
+                return False
+            if not to_the_end and any(self._is_seen_alive(trial, first) for trial in running):
                 return False
             sleep(self._poll)
         return False
