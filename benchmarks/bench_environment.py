@@ -1,4 +1,4 @@
-"""Speed of the candle environment: one episode, ten thousand, and a worker's start on a year.
+"""Speed of the candle environment: one episode, and ten thousand.
 
 The Gymnasium environment and a plain Python loop of the same market take turns in short rounds
 inside one process, so that other work on the machine slows them alike; medians of rounds and of
@@ -10,9 +10,6 @@ import json
 import os
 import random
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,26 +21,11 @@ import numpy as np
 import torch
 from machine import machine
 
-from makerlab.config import SyntheticSettings
-from makerlab.data.candles import write_candles
-from makerlab.data.synthetic import generate_candles
 from makerlab.envs import MarketMakingEnv
 from makerlab.envs.market_making import default_market
 
 RESULTS = Path(__file__).parent / "results" / "environment.json"
 EPISODES = 10_000
-
-# Loads a config's markets as a worker does, and says what that took beyond the imports.
-START = """
-import sys, time
-from pathlib import Path
-from makerlab.config import Config
-from makerlab.market.markets import load_markets
-config = Config.model_validate({"env": {"csv_path": sys.argv[1], "base_spread_bps": 8}})
-clock, processor = time.perf_counter(), time.process_time()
-load_markets(config, synthetic_folder=None, cache_folder=Path(sys.argv[2]))
-print(time.perf_counter() - clock, time.process_time() - processor)
-"""
 
 
 class PlainLoop:
@@ -97,13 +79,11 @@ def main() -> None:
     """Measure, print, write results/environment.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--starts", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
     report: dict[str, Any] = {"machine": machine()}
     print(json.dumps(report["machine"]))
     report |= {"single": single(options.rounds), "batch": batch(options.rounds)}
-    report["start_on_a_year_of_minutes"] = start(options.starts)
     RESULTS.write_text(json.dumps(report, indent=1) + "\n")
 
 
@@ -148,31 +128,6 @@ def batch(rounds: int) -> dict[str, float]:
     rate = statistics.median(rates)
     print(f"{EPISODES:,} episodes: {rate / 1e6:.1f} million steps/s, fills and observations")
     return {"episodes": EPISODES, "steps_per_second": round(rate)}
-
-
-def start(count: int) -> dict[str, Any]:
-    """Return what loading a year of minutes takes a new process, first and from the cache."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_candles(folder / "year.csv", generate_candles(SyntheticSettings(days=365)))
-        command = [sys.executable, "-c", START, str(folder / "year.csv"), str(folder / "cache")]
-        runs = [
-            [float(part) for part in subprocess.check_output(command, text=True).split()]
-            for _ in range(count + 1)
-        ]
-    first, *kept = runs
-    found = {
-        "first_clock": first[0],
-        "first_processor": first[1],
-        "cached_clock": statistics.median(run[0] for run in kept),
-        "cached_processor": statistics.median(run[1] for run in kept),
-    }
-    print(
-        f"a worker's start on 525,600 bars, beyond imports: {found['first_clock']:.2f} s at first, "
-        f"{found['cached_clock']:.3f} s from the cache ({found['cached_processor']:.3f} s of "
-        "processor time)"
-    )
-    return {name: round(value, 4) for name, value in found.items()}
 
 
 def _rate(call: Callable[[], object], count: int = 5000) -> float:

@@ -5,8 +5,7 @@
 "float32 x4" is four members of a group in one process, each turn one step of each; its figure
 counts all steps. Beside the speeds stand the arithmetic of an update and the speed of a plain
 matrix product of the same sizes in the same rounds, whose quotient is the speed that no learner
-passes which leaves its products to that library; memory with a full replay store of 200,000; and
-the cost of a turn from 1 to 64 members.
+passes which leaves its products to that library.
 
 A step is a whole one: action, environment, replay store and one gradient step on a batch of 256.
 All learners take turns in short rounds inside one process with one thread, so that other work on
@@ -19,8 +18,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -148,9 +145,6 @@ def main() -> None:
     market = default_market(None, "train", {})
     for network in NETWORKS:
         report["networks"][str(list(network))] = measure(market, network, options)
-    report["worker_megabytes"] = worker_megabytes()
-    print(f"a worker with a full replay store of 200,000: {report['worker_megabytes']:.0f} MB")
-    report["milliseconds_per_member_and_turn"] = members_table(market)
     for measured in ("clock", "processor"):
         for kind in [kind for kind in (*KINDS, GROUP) if kind != "sb3"]:
             if kind not in next(iter(report["networks"].values())):
@@ -207,43 +201,6 @@ def measure(
             f"({speed['processor']:.0f} by processor time), x{ratio['clock']:.2f} "
             f"(x{ratio['processor']:.2f})"
         )
-    return result
-
-
-def worker_megabytes() -> float:
-    """Return the resident memory of a fresh process with one learner and a full replay store."""
-    process = subprocess.run(
-        [sys.executable, "-c", WORKER], capture_output=True, text=True, check=True
-    )
-    return float(process.stdout)
-
-
-WORKER = """
-import numpy as np, psutil
-from makerlab.config import TrainSettings
-from makerlab.envs import MarketMakingEnv
-from makerlab.envs.market_making import default_market
-from makerlab.learning.fast_networks import can_round
-from makerlab.learning.fast_sac import shape_of
-from makerlab.learning.group import TrainingGroup
-from makerlab.learning.training import Training
-training = Training(default_market(None, "train", {}), TrainSettings(), device="cpu")
-for _ in range(600):
-    training.advance()
-training.learner.rows[:] = 1.0
-print(psutil.Process().memory_info().rss / 1e6)
-"""
-
-
-def members_table(market: Market) -> dict[int, float]:
-    """Return milliseconds of processor time per member and turn, for growing groups."""
-    result = {}
-    for members in (1, 4, 16, 64):
-        kind = {"learner": "fast", "buffer_size": 10_000}
-        contestant = Contestant(market, (64, 64), kind, members=members)
-        speeds = [contestant.round(0.5)[1] for _ in range(5)]
-        result[members] = round(1000.0 / statistics.median(speeds), 3)
-        print(f"{members:3} members: {result[members]:.3f} ms per member and turn")
     return result
 
 

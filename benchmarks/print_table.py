@@ -36,6 +36,29 @@ def _learner(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield what, f"x{times['ratio']['processor']:.2f}"
 
 
+def _sbx(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for net, speeds in found["networks"].items():
+        yield f"training {net}, float32, against SBX", f"x{speeds['ratio']['processor']:.2f}"
+    yield "training, geometric mean, against SBX", f"x{found['mean_ratio_processor']:.2f}"
+
+
+def _linearity(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    turns = list(found["milliseconds_per_member_and_turn"].items())
+    (few, one), (many, all_of_them) = turns[0], turns[-1]
+    yield f"a member's turn, {many} members against {few}", f"x{all_of_them / one:.2f}"
+    sections = list(found["milliseconds_per_step_up_to"].items())
+    (first, early), (last, late) = sections[0], sections[-1]
+    yield f"a step, up to step {int(last):,} against {int(first):,}", f"x{late / early:.2f}"
+    short, long = found["months"]["1"], found["months"]["60"]
+    for part in ("read", "features", "cached_start"):
+        seconds = [months[f"{part}_seconds"] / months["candles"] for months in (long, short)]
+        what = f"{part.replace('_', ' ')} per candle, five years against a month"
+        yield what, f"x{seconds[0] / seconds[1]:.2f}"
+    worker = found["worker"]["12"]
+    yield "worker on a year of minutes, data loaded", f"{worker['markets']['processor']} s"
+    yield "worker on a year of minutes, memory", f"{worker['megabytes']} MB"
+
+
 def _matrix(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     ratio = found["processor"]["ratio"]
     yield f"whole matrix, {found['steps']:,} steps, fast against sb3", f"x{ratio:.2f}"
@@ -71,6 +94,8 @@ def _scale(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 READERS = {
     "learner": _learner,
+    "sbx": _sbx,
+    "linearity": _linearity,
     "matrix": _matrix,
     "kernel": _kernel,
     "environment": _environment,

@@ -227,7 +227,7 @@ def size_of(space: Any) -> int:
 
 @pytest.mark.parametrize(
     ("net_arch", "batch_size"),
-    [((64, 64), 256), ((64, 64), 64), ((256, 256, 128), 256), ((48,), 17)],
+    [((64, 64), 256), ((64, 64), 64), ((64, 64), 512), ((256, 256, 128), 256), ((48,), 17)],
 )
 @pytest.mark.parametrize("sides", [False, True])
 @pytest.mark.parametrize("kind", [SacUpdate, CpuSacUpdate, CompiledUpdate])

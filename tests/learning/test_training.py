@@ -1,5 +1,7 @@
 """Training is stock SAC taken step by step; it stops anywhere and continues exactly."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -296,3 +298,19 @@ def test_a_process_takes_one_thread_unless_told_otherwise(monkeypatch: pytest.Mo
         assert use_threads() == 2 == torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_training_does_not_load_the_compiler_of_torch(tmp_path: Path) -> None:
+    """Making an optimizer would: two seconds and 100 MB of every worker."""
+    program = """
+import sys
+from pathlib import Path
+from tests.learning.test_training import settings_of, trained
+training = trained(settings_of(learner="fast"), steps=40)
+training.learner.save(Path(sys.argv[1]))
+print(*[name for name in sys.modules if name.startswith("torch._dynamo")])
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "model.zip")]
+    root = Path(__file__).parents[2]
+    loaded = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == []
