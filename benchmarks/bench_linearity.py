@@ -141,6 +141,8 @@ def data(files: dict[int, Path], options: argparse.Namespace) -> dict[int, dict[
     for months, path in files.items():
         read, candles = timed(lambda path=path: load_candles(path))
         columns = Prices(candles.open, candles.high, candles.low, candles.close, candles.volume)
+        # Once before it is timed: the first call reads compiled code, or compiles.
+        market_features(Prices(*(column[:1_000] for column in columns)))
         features, _ = timed(lambda columns=columns: market_features(columns))
         config = Config.model_validate({"env": {"csv_path": str(path), "base_spread_bps": 8}})
         cache = path.parent / "cache"
