@@ -39,7 +39,7 @@ PYTEST = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n 2
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
-	@echo 'variables: JOBS=2 SEEDS="0 1 2" PROFILE=quick|day DEVICE=auto|cpu|cuda|mps DATA=candles.csv'
+	@echo 'variables: JOBS=2 SEEDS="0 1 2" PROFILE=quick|hour|day DEVICE=auto|cpu|cuda|mps DATA=candles.csv'
 	@echo '           TARGETS=configs/tuning_targets.txt RUNS_DIR=runs LOGS_DIR=logs PLOTS_DIR=plots'
 	@echo '           LAUNCHER=local|debug|slurm|ray, or a file in configs/launchers; GROUP_SIZE=auto'
 

@@ -21,7 +21,7 @@ def _parser() -> ArgumentParser:
         "valid_objective on simulated markets)",
     )
     parser.add_argument(
-        "--top_k", type=_positive, default=10, help="rows shown per table (default: 10)"
+        "--top_k", type=_rows, default=10, help="rows shown per table, 0 for all (default: 10)"
     )
     parser.add_argument(
         "--plot_param", metavar="KEY", help="setting to plot (default: each that varies)"
@@ -47,14 +47,10 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number above 0")
-    return number
+def _rows(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number, 0 for all")
+    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -93,9 +93,17 @@ def follow_log_command(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="Where results are.")
     add_logs_flag(parser)
     given = parser.parse_args(arguments)
+    from makerlab.matrix.status import configs_at_work
     from makerlab.runs.follow import follow, logs_of
 
-    logs = logs_of(given.run, runs_dir=given.runs_dir, logs_dir=given.logs_dir)
+    logs = logs_of(
+        given.run,
+        runs_dir=given.runs_dir,
+        logs_dir=given.logs_dir,
+        planned=configs_at_work(given.runs_dir),
+    )
+    if not any(log.path.is_file() for log in logs):
+        show_line(f"{logs[0].path}: not begun yet; {given.logs_dir / 'matrix.log'} says what is")
     with contextlib.suppress(KeyboardInterrupt):
         for line in follow(logs, lines=given.lines, forever=given.follow):
             show_line(line)

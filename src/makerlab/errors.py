@@ -30,6 +30,9 @@ def nearest(found: str, choices: Iterable[str]) -> str:
     """
     options = sorted(choices)
     close = get_close_matches(found, options, n=1, cutoff=0.6)
+    # Someone who writes a short name out, such as env.
+    begun = [option for option in options if len(option) >= 3 and found.startswith(option)]
+    close = close or sorted(begun, key=len, reverse=True)
     if close:
         return f"did you mean '{close[0]}'?"
     if len(options) > _MOST_CHOICES:

@@ -57,6 +57,7 @@ CONFIGS = [
         writes("tiny.yaml", "train: {seed: 1}\n"),
     ),
     _config("misspells a section", "did you mean 'train'?", "train:", "trian:"),
+    _config("misspells a section's long name", "did you mean 'env'?", "env:", "enviroment:"),
     _config("misspells a key", "did you mean 'fee_rate'?", "fee_rate", "fee_rat"),
     _config(
         "misspells a key of a key",

@@ -119,7 +119,7 @@ MATRICES = [
             "runs/matrix.json",
             "plots",
             "runs/.analysis.json",
-            "runs/runs_.*(csv|xlsx)",
+            "runs/runs_.*(csv|txt|xlsx)",
             "runs/.*report.html",
         ),
     ),

@@ -290,7 +290,7 @@ ANALYSES = [
         adds=("runs/.*report.html",),
         changes=("runs/.*progress.csv",),
     ),
-    Case("wants no rows", "analyze", "--top_k 0", "--top_k"),
+    Case("wants fewer rows than none", "analyze", "--top_k -1", "--top_k"),
     Case(
         "has a run whose metrics are cut off",
         "analyze",
@@ -298,7 +298,7 @@ ANALYSES = [
         "metrics.json: damaged",
         cut(RUN / "evaluation/metrics.json"),
         code=0,
-        adds=("runs/runs_.*(csv|xlsx)", "runs/.*report.html"),
+        adds=("runs/runs_.*(csv|txt|xlsx)", "runs/.*report.html"),
     ),
     Case(
         "has a run whose metrics are words",
@@ -307,7 +307,7 @@ ANALYSES = [
         "metrics.json: damaged",
         with_key(RUN / "evaluation/metrics.json", "valid", "good"),
         code=0,
-        adds=("runs/runs_.*(csv|xlsx)", "runs/.*report.html"),
+        adds=("runs/runs_.*(csv|txt|xlsx)", "runs/.*report.html"),
     ),
     Case(
         "has a run whose manifest is cut off",
@@ -316,6 +316,6 @@ ANALYSES = [
         "manifest.json: damaged",
         cut(RUN / "manifest.json"),
         code=0,
-        adds=("runs/runs_.*(csv|xlsx)", "runs/.*report.html"),
+        adds=("runs/runs_.*(csv|txt|xlsx)", "runs/.*report.html"),
     ),
 ]

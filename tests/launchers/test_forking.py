@@ -11,7 +11,7 @@ import pytest
 from tests.launchers.conftest import Python, needs_forks, wait, wait_for
 
 from makerlab.launchers.base import Outcome
-from makerlab.launchers.forking import ForkingLauncher
+from makerlab.launchers.forking import COMPILING, ForkingLauncher
 
 
 @pytest.fixture
@@ -79,6 +79,23 @@ def test_jobs_of_a_server_that_dies_are_killed_and_done_again_as_processes(
     assert not fork.is_running() or fork.status() == psutil.STATUS_ZOMBIE
     assert (tmp_path / "out").read_text().split() == [str(server), str(os.getpid())]
     assert wait(forking, forking.submit(python("pass"))).status == 0
+
+
+@needs_forks
+def test_a_start_that_takes_long_says_so_at_once_and_when_it_is_over(
+    tmp_path: Path, python: Python
+) -> None:
+    (tmp_path / "warm_up.py").write_text("")
+    said: list[str] = []
+    launcher = ForkingLauncher(
+        error_log=tmp_path / "errors.log", warm_up=tmp_path / "warm_up.py", report=said.append
+    )
+    handle = launcher.submit(python("pass"))
+    assert said == [COMPILING]
+    assert wait(launcher, handle).status == 0
+    launcher.close()
+    assert len(said) == 2
+    assert said[1].startswith("ready after ")
 
 
 @needs_forks

@@ -177,7 +177,9 @@ def _evaluate(given: argparse.Namespace) -> int:
 def _analyze(given: argparse.Namespace) -> int:
     runs = sorted(Path(given.runs_dir).glob("*/*/manifest.json"))
     write_text(Path(given.runs_dir) / "runs_summary.csv", f"runs\n{len(runs)}\n")
-    sys.stdout.write(f"a table of {len(runs)} runs\n")
+    table = f"a table of {len(runs)} runs\n"
+    write_text(Path(given.runs_dir) / "runs_summary.txt", table)
+    sys.stdout.write(table)
     return 0
 
 

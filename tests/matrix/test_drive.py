@@ -74,7 +74,10 @@ def test_a_second_matrix_does_nothing_and_one_changed_config_redoes_only_that(la
     began = time.monotonic()
     second = lab.run()
     assert second.returncode == 0
-    assert "10 of 10 were done before" in second.stdout
+    assert "11 of 11 were done before" in second.stdout
+    # What the work was done for is shown again.
+    assert "\na table of 4 runs\n" in second.stdout
+    assert "make analyze makes them anew" in second.stdout
     assert "started" not in second.stdout
     assert time.monotonic() - began < 5.0
     assert lab.runs() == before
@@ -154,7 +157,7 @@ def test_a_stop_reaches_all_jobs_and_the_same_command_continues(
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == code
-    assert err == "stopped with 1 of 5 done; the same command continues\n"
+    assert err == "stopped with 1 of 6 done; the same command continues\n"
     assert "first seed 0 train: stopped after" in out
     assert all_gone(jobs)
     assert record(lab)["state"] == "interrupted"
@@ -308,7 +311,7 @@ def test_one_stage_of_the_same_matrix(lab: Lab) -> None:
     assert lab.run("--stages", "evaluate").returncode == 0
     for _ in range(2):
         assert "a table of 2 runs" in lab.run("--stages", "analyze").stdout
-    assert "5 of 5 were done before" in lab.run().stdout
+    assert "6 of 6 were done before" in lab.run().stdout
 
 
 def test_training_without_tuning_says_so(lab: Lab) -> None:

@@ -133,7 +133,7 @@ def test_ctrl_c_takes_all_jobs_out_of_the_queue(cluster_lab: Lab, slurm: Slurm) 
     process.terminate()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert err == "stopped with 1 of 5 done; the same command continues\n"
+    assert err == "stopped with 1 of 6 done; the same command continues\n"
     assert record(lab)["state"] == "interrupted"
     wait_until(lambda: not slurm.run("squeue", "-h", "-t", "PD,R", "--me"))
 

@@ -93,7 +93,8 @@ def test_a_finished_matrix_has_no_time_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("per_second", "speed"), [(812.4, "812/s"), (0.01, "36/h"), (0.0, "25 of 100 steps, 30 s")]
+    ("per_second", "speed"),
+    [(812.4, "812/s"), (0.01, "1 min 40 s per step"), (0.0, "steps, 30 s")],
 )
 def test_progress_reads_as_people_say_it(per_second: float, speed: str) -> None:
     sentence = Progress(25, 100, "steps", 0.25, per_second, 30.0, None, 0.0).sentence()
@@ -121,4 +122,24 @@ def test_a_study_has_its_chosen_parameters_still_to_score_again(tmp_path: Path) 
     found = read_progress(ledger, Work("tune", "first"))
     assert found is not None
     assert (found.done, found.total, found.fraction, found.metric) == (3, 4, 0.5, 1.25)
+    assert found.metric_name == "best valid net_profit"
     assert found.seconds_left == pytest.approx(3 * 60.0 - 30.0, rel=0.05)
+
+
+def test_scoring_the_best_again_has_a_name_and_a_share_of_its_own(tmp_path: Path) -> None:
+    """Trap: a study says 80%, all trials, no time left, for as long as another trial takes."""
+    path = write_config(tmp_path, "first", tune__n_trials=4, tune__rescore_seeds=1)
+    options = MatrixOptions(runs_dir=tmp_path / "runs", profile="")
+    ledger = Ledger(options, [load_experiment(path, options)])
+    work = Work("tune", "first")
+    clock = iter([time.time() - 250.0, time.time() - 240.0, time.time()])
+    place = ledger.tuning(work).status
+    status = StatusFile(place, total=4, unit="trials", clock=lambda: next(clock))
+    status.write(0, force=True, rescored=None)
+    status.write(4, force=True, rescored=0.5)
+    found = read_progress(ledger, work)
+    assert found is not None
+    assert found.fraction == pytest.approx(0.9)
+    assert found.seconds_left is not None
+    assert found.seconds_left > 10.0
+    assert "90%, 4 of 4 trials, scoring the best again with fresh seeds" in found.sentence()

@@ -105,7 +105,7 @@ def test_from_another_terminal_while_it_runs_and_after_it_was_killed(lab: Lab) -
     text = show(lab).stdout
     assert f"runs: running (process {process.pid}), profile none" in text
     assert "first                               0 done          running 40%   pending" in text
-    assert "first seed 0 train: 40%, 40 of 100 steps, metric 1.5" in text
+    assert "first seed 0 train: 40%, 40 of 100 steps, last valid net_profit 1.5" in text
     process.send_signal(signal.SIGKILL)
     process.communicate()
     time.sleep(2.0)

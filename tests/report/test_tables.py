@@ -145,7 +145,7 @@ def test_the_ranking_shows_valid_test_and_difference_with_intervals_and_trials(
 def test_no_more_rows_than_asked_for_and_the_rest_is_counted(tmp_path: Path) -> None:
     runs = [MadeUpRun(config_name=f"config_{n}", seed=0) for n in range(5)]
     text = shown(tmp_path, runs, top_k=2)
-    assert "2 of 5 runs" in text
+    assert "2 of 5 runs (all: scripts/analyze_experiments.py --top_k 0)" in text
     assert "3 more configs" in text
     assert "config_4" not in text
 

@@ -110,3 +110,12 @@ def test_the_script_ends_well_on_ctrl_c(folder: Path) -> None:
 def test_the_script_shows_and_leaves_when_asked_to(folder: Path) -> None:
     result = run(folder, "scripts/follow_log.py", "env_baseline", "--no-follow", "--lines", 1)
     assert (result.returncode, result.stdout) == (0, "2026-11-01 12:00:03Z seed 0: step 30\n")
+
+
+def test_a_config_that_a_matrix_is_about_to_work_on_has_logs_to_come(tmp_path: Path) -> None:
+    folders = {"runs_dir": tmp_path / "runs", "logs_dir": tmp_path / "logs"}
+    logs = logs_of("first", **folders, planned=("first", "second"))
+    assert [log.path.name for log in logs] == ["first_tune.log", "first_train.log"]
+    assert list(follow(logs, lines=20, forever=False)) == []
+    with pytest.raises(UserError, match="did you mean 'second'"):
+        logs_of("secnd", **folders, planned=("first", "second"))

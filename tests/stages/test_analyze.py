@@ -196,7 +196,7 @@ def test_the_script_takes_its_defaults_from_where_it_runs(tmp_path: Path) -> Non
     [
         (["--runs_dir", "nowhere"], "nowhere: no such directory of runs"),
         (["--sort_by", "valid_profit"], "did you mean"),
-        (["--top_k", "0"], "--top_k: found '0', expected a whole number above 0"),
+        (["--top_k", "-1"], "--top_k: found '-1', expected a whole number, 0 for all"),
         (["--sort", "valid_sharpe"], "did you mean '--sort_by'"),
         (["--plots_dir", "runs/SAC/file"], "found a file, expected a directory"),
     ],

@@ -10,6 +10,7 @@ from makerlab.launchers.settings import (
     LocalSettings,
     RaySettings,
 )
+from makerlab.runs.progress import Report
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Place:
 
     `jobs` is how many processes of this machine may work at once, `warm_up` the script that gets a
     process ready for forks of it, None where jobs must not be forks; `keep_open` are open files
-    that the processes inherit.
+    that the processes inherit; `report` tells the user what takes time before the first job.
     """
 
     runs_dir: Path
@@ -26,6 +27,7 @@ class Place:
     warm_up: Path | None = None
     keep_open: tuple[int, ...] = ()
     debugger: bool = False
+    report: Report = lambda line: None
 
 
 def places(settings: LauncherSettings, jobs: int) -> int:
@@ -62,5 +64,8 @@ def _local(place: Place) -> Launcher:
     if place.warm_up is None or not can_fork():
         return LocalLauncher(error_log=place.error_log, keep_open=place.keep_open)
     return ForkingLauncher(
-        error_log=place.error_log, warm_up=place.warm_up, keep_open=place.keep_open
+        error_log=place.error_log,
+        warm_up=place.warm_up,
+        keep_open=place.keep_open,
+        report=place.report,
     )

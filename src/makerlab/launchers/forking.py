@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +21,9 @@ from typing import IO, Any
 from makerlab.launchers.base import Job, Outcome, is_script, job_environment, logs_of, read_outcome
 from makerlab.launchers.fork_server import LONGEST_MESSAGE
 from makerlab.launchers.local import LocalLauncher
+from makerlab.runs.progress import Report, duration
 
+COMPILING = "compiling and loading: a minute or more once per machine, seconds from then on"
 _WAIT_SECONDS = 3.0
 # The process's own, wherever Python's words go meanwhile.
 _STANDARD_OUTPUT = 1
@@ -53,9 +56,15 @@ class ForkingLauncher:
     """
 
     def __init__(
-        self, *, error_log: Path, warm_up: Path | None, keep_open: tuple[int, ...] = ()
+        self,
+        *,
+        error_log: Path,
+        warm_up: Path | None,
+        keep_open: tuple[int, ...] = (),
+        report: Report = lambda line: None,
     ) -> None:
         self._error_log, self._warm_up, self._keep_open = error_log, warm_up, keep_open
+        self._report, self._began = report, 0.0
         self._plain = LocalLauncher(error_log=error_log, keep_open=keep_open)
         self._jobs: dict[str, _Forked] = {}
         self._count = 0
@@ -144,6 +153,9 @@ class ForkingLauncher:
                 pass_fds=(theirs.fileno(), *self._keep_open),
                 start_new_session=True,
             )
+        if self._warm_up is not None:
+            self._began = time.monotonic()
+            self._report(COMPILING)
         ours.setblocking(False)
         self._channel, self._ready = ours, False
 
@@ -185,6 +197,8 @@ class ForkingLauncher:
     def _hear(self, said: dict[str, Any], channel: socket.socket) -> None:
         if "ready" in said:
             self._ready = True
+            if self._warm_up is not None:
+                self._report(f"ready after {duration(time.monotonic() - self._began)}")
             for handle, forked in list(self._jobs.items()):
                 if forked.alone is None and forked.status is None:
                     self._send(handle, channel)

@@ -34,12 +34,17 @@ def summary_path(options: MatrixOptions) -> Path:
     return options.runs_dir / "runs_summary.csv"
 
 
+def tables_path(options: MatrixOptions) -> Path:
+    """Return where the last analysis keeps what it told."""
+    return options.runs_dir / "runs_summary.txt"
+
+
 def _stamp(options: MatrixOptions) -> Path:
     return options.runs_dir / ".analysis.json"
 
 
 def _state(options: MatrixOptions) -> dict[str, str]:
-    """Return what the analysis reads and what it wrote; FileNotFoundError without a summary."""
+    """Return what the analysis reads and what it wrote; FileNotFoundError without tables."""
     inputs = []
     for pattern in ("*/*/manifest.json", "*/*/evaluation/metrics.json"):
         for path in sorted(options.runs_dir.glob(pattern)):
@@ -50,6 +55,7 @@ def _state(options: MatrixOptions) -> dict[str, str]:
         "inputs": content_hash(inputs),
         "code": _code_hash(),
         "summary": file_hash(summary_path(options)),
+        "tables": file_hash(tables_path(options)),
         "plots": content_hash([str(options.plots_dir), plots]),
         "report": str((options.runs_dir / "report.html").is_file()),
     }

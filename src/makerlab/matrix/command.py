@@ -128,7 +128,7 @@ def _add_plan_flags(parser: ArgumentParser, *, given_only: bool = False) -> None
         "--seeds", type=parse_seeds, default=default("seeds"), help="Such as '0 1 2'."
     )
     parser.add_argument(
-        "--profile", default=default("profile"), help="quick (default), day, or '' for none."
+        "--profile", default=default("profile"), help="quick (default), hour, day, or '' for none."
     )
     parser.add_argument(
         "--data", default=default("data"), help="A file of candles for all configs."

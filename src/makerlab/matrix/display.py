@@ -21,6 +21,10 @@ class Display(Protocol):
         """Show a line that stays."""
         ...
 
+    def text(self, text: str) -> None:
+        """Show text of several lines as it is."""
+        ...
+
     def show(self, snapshot: Snapshot) -> None:
         """Show how the matrix stands."""
         ...
@@ -50,6 +54,11 @@ class PlainDisplay:
         self._output.write(f"{time.strftime('%H:%M:%S')} {text}\n")
         self._output.flush()
 
+    def text(self, text: str) -> None:
+        """Write text without times."""
+        self._output.write(text)
+        self._output.flush()
+
     def show(self, snapshot: Snapshot) -> None:
         """Write a line if the last summary is a minute old."""
         if not self._closed and self._clock() - self._summary >= SUMMARY_SECONDS:
@@ -76,6 +85,10 @@ class LiveDisplay:
     def line(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, markup=False, soft_wrap=True)
+
+    def text(self, text: str) -> None:
+        """Print text as it is."""
+        self._console.print(text, markup=False, soft_wrap=True, end="")
 
     def show(self, snapshot: Snapshot) -> None:
         """Redraw the bar and the rows."""

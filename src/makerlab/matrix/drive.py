@@ -65,13 +65,13 @@ def run_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
             say(f"note: {note}")
         with matrix_lock(options.runs_dir, say) as lock:
             ledger = Ledger(options, experiments)
-            place = _place(options, root, lock)
+            place = _place(options, root, lock, say)
             with contextlib.closing(make_launcher(settings, place)) as launcher:
                 drive = _Drive(options, ledger, root, settings, launcher, display, say, lock)
                 return drive.drive()
 
 
-def _place(options: MatrixOptions, root: Path, lock: MatrixLock) -> Place:
+def _place(options: MatrixOptions, root: Path, lock: MatrixLock, say: Report) -> Place:
     """Say where this matrix is to launchers; a GPU does not survive a fork."""
     warm_up = root / "scripts" / "warm_up.py"
     return Place(
@@ -80,6 +80,7 @@ def _place(options: MatrixOptions, root: Path, lock: MatrixLock) -> Place:
         warm_up=warm_up if computes_on_cpu(options.device) else None,
         keep_open=(lock.jobs_file,),
         debugger=options.debugger,
+        report=say,
     )
 
 
@@ -151,8 +152,8 @@ class _Drive:
         with StopRequest() as stop:
             results = self._schedule(graph, record, stop)
             self.display.close()
-            if not stop.requested and self._should_analyze(graph, results):
-                results |= self._schedule({ANALYZE: Node(ANALYZE)}, record, stop)
+            if "analyze" in self.options.stages:
+                results |= self._analyze(graph, results, record, stop)
             if stop.requested:
                 good = sum(result.good for result in results.values())
                 raise stop.interruption(
@@ -160,27 +161,33 @@ class _Drive:
                 )
         return results
 
+    def _analyze(
+        self, graph: dict[Work, Node], results: Results, record: MatrixRecord, stop: StopRequest
+    ) -> Results:
+        """Make tables where they are not there; asked for alone, they always are made."""
+        if stop.requested:
+            return {ANALYZE: Result(INTERRUPTED)}
+        if graph and analysis.is_analyzed(self.options):
+            return {ANALYZE: Result(PRESENT)}
+        failed = not all(result.good for result in results.values())
+        if failed and not analysis.has_results(self.options):
+            self.say("analyze: nothing was evaluated, nothing to analyze")
+            return {ANALYZE: Result(BLOCKED)}
+        done = len(results)
+        return self._schedule({ANALYZE: Node(ANALYZE)}, record, stop, before=done)
+
     def _schedule(
-        self, graph: dict[Work, Node], record: MatrixRecord, stop: StopRequest
+        self, graph: dict[Work, Node], record: MatrixRecord, stop: StopRequest, *, before: int = 0
     ) -> Results:
         jobs = places(self.settings, self.options.jobs)
-        watcher = Watcher(graph, self.ledger, record, self.display, self.say, jobs)
+        after = int("analyze" in self.options.stages and ANALYZE not in graph)
+        counted = (before, before + len(graph) + after)
+        watcher = Watcher(graph, self.ledger, record, self.display, self.say, jobs, counted)
         workshop = StageWorkshop(self.ledger, self.root, self.settings)
         outcomes = groups_directory(self.options.runs_dir)
         launcher = GroupLauncher(self.launcher, workshop.group, outcomes)
         alone = _Stop(stop, self.lock)
         return Scheduler(graph, workshop, launcher, watcher, alone, jobs).run()
-
-    def _should_analyze(self, graph: dict[Work, Node], results: Results) -> bool:
-        """Return whether tables are wanted and not there; asked for alone, they always are."""
-        if "analyze" not in self.options.stages:
-            return False
-        if not graph:
-            return True
-        if not analysis.has_results(self.options) and not all(r.good for r in results.values()):
-            self.say("analyze: nothing was evaluated, nothing to analyze")
-            return False
-        return not analysis.is_analyzed(self.options)
 
     def _check_device(self, graph: dict[Work, Node]) -> None:
         """Refuse a device that is not there once, not in every job; torch is slow to import."""
@@ -212,6 +219,10 @@ class _Drive:
         for work, result in results.items():
             if work.stage == "tune" and result.good:
                 self.say(f"best parameters: {self.ledger.tuning(work).best_params}")
+        analyzed = results.get(ANALYZE)
+        if analyzed is not None and analyzed.state == PRESENT:
+            self.display.text(analysis.tables_path(self.options).read_text(encoding="utf-8"))
+            self.say("these are the tables of the last analysis; make analyze makes them anew")
         summary = analysis.summary_path(self.options)
         if "analyze" in self.options.stages and summary.is_file():
             self.say(f"summary: {summary}")

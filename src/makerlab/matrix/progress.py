@@ -13,6 +13,8 @@ from makerlab.runs.progress import duration, read_status
 
 Weight = Callable[[Work], float]
 
+RESCORING = "scoring the best again with fresh seeds"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -26,14 +28,18 @@ class Progress:
     seconds_left: float | None
     metric: float | None
     updated: float
+    metric_name: str | None = None
+    phase: str | None = None
 
     def sentence(self) -> str:
         """Return progress, speed and time left as a person reads them."""
         parts = [f"{self.fraction:.0%}", f"{self.done:,} of {self.total:,} {self.unit}"]
-        if self.per_second > 0:
-            fast = self.per_second >= 1
-            speed = f"{self.per_second:,.0f}/s" if fast else f"{self.per_second * 3600:,.0f}/h"
-            parts.append(speed)
+        if self.phase is not None:
+            parts.append(self.phase)
+        elif self.per_second >= 1:
+            parts.append(f"{self.per_second:,.0f}/s")
+        elif self.per_second > 0:
+            parts.append(f"{duration(1 / self.per_second)} per {self.unit.removesuffix('s')}")
         if self.seconds_left is not None:
             parts.append(f"{duration(self.seconds_left)} left")
         return ", ".join(parts)
@@ -41,25 +47,32 @@ class Progress:
 
 def read_progress(ledger: Ledger, work: Work) -> Progress | None:
     """Return what a tune or train stage last wrote about itself, None when it wrote nothing."""
+    if work.stage not in {"tune", "train"}:
+        return None
+    settings = ledger.experiments[work.config_name].config.tune
     if work.stage == "tune":
         record = read_status(ledger.tuning(work).status)
         # After its trials a study trains the chosen parameters again, about as long each time.
-        more = ledger.experiments[work.config_name].config.tune.rescore_seeds
-        return None if record is None else _progress(record, "best", more=more)
-    run = ledger.run_of(work) if work.stage == "train" else None
+        more = settings.rescore_seeds
+        named = f"best valid {settings.metric}"
+        return None if record is None else _progress(record, "best", named, more=more)
+    run = ledger.run_of(work)
     record = None if run is None else read_status(run.directory.status)
-    return None if record is None else _progress(record, "last_metric")
+    named = f"last valid {settings.metric}"
+    return None if record is None else _progress(record, "last_metric", named)
 
 
-def _progress(record: dict[str, Any], metric: str, *, more: int = 0) -> Progress:
+def _progress(record: dict[str, Any], metric: str, named: str, *, more: int = 0) -> Progress:
     """Read a status record; `more` units of work follow those that it counts."""
-    done, total, per_second = record["done"], record["total"] + more, record["per_second"]
+    rescored = record.get("rescored")
+    done, total = record["done"] + (rescored or 0.0), record["total"] + more
+    per_second = record["per_second"]
     left = None
     if per_second > 0:
         # A study writes once per trial, so the record may be minutes old.
         left = max((total - done) / per_second - (time.time() - record["updated"]), 0.0)
     return Progress(
-        done=done,
+        done=record["done"],
         total=record["total"],
         unit=record["unit"],
         fraction=min(1.0, done / total),
@@ -67,6 +80,8 @@ def _progress(record: dict[str, Any], metric: str, *, more: int = 0) -> Progress
         seconds_left=left,
         metric=record.get(metric),
         updated=record["updated"],
+        metric_name=named,
+        phase=None if rescored is None else RESCORING,
     )
 
 

@@ -93,6 +93,18 @@ def read_matrix_status(
     return _Reader(options, record, metrics=metrics).status()
 
 
+def configs_at_work(runs_dir: Path) -> tuple[str, ...]:
+    """Return the names of the configs of the matrix that runs in a directory, none without one."""
+    record = read_record(runs_dir)
+    if record is None or record["state"] != RUNNING or not is_alive(record["owner"]):
+        return ()
+    try:
+        targets = read_targets(MatrixOptions.from_dict(record["arguments"]).targets)
+    except UserError:
+        return ()
+    return tuple(path.stem for _, path in targets)
+
+
 class _Reader:
     """Looks at every piece of work of a plan."""
 

@@ -185,7 +185,7 @@ def _progress(row: Row) -> str:
     if row.progress is None:
         return RUNNING
     metric = row.progress.metric
-    last = "" if metric is None else f", metric {metric:.4g}"
+    last = "" if metric is None else f", {row.progress.metric_name} {metric:.4g}"
     return row.progress.sentence() + last
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from makerlab.matrix.display import Display
 from makerlab.matrix.ledger import Ledger
@@ -20,7 +20,10 @@ LARGEST_SHARE = 20.0
 
 @dataclass
 class Watcher:
-    """Listens to a scheduler."""
+    """Listens to a scheduler.
+
+    `counted` is how much of the whole matrix was done before, and how much there is.
+    """
 
     graph: dict[Work, Node]
     ledger: Ledger
@@ -28,6 +31,7 @@ class Watcher:
     display: Display
     say: Report
     jobs: int
+    counted: tuple[int, int] = (0, 0)
     _since: dict[Work, float] = field(default_factory=dict, init=False)
     _finished: int = field(default=0, init=False)
     _shown: float = field(default=0.0, init=False)
@@ -51,7 +55,8 @@ class Watcher:
         """Tell the end of a piece of work; what was there already is counted only."""
         self._finished += 1
         self.record.ended(work, result)
-        count = f"({self._finished} of {len(self.graph)})"
+        before, total = self.counted
+        count = f"({before + self._finished} of {total})"
         if result.state == DONE:
             self.say(f"{work}: done in {duration(result.seconds)} {count}")
         elif result.state == FAILED:
@@ -77,6 +82,8 @@ class Watcher:
             for job in running
         ]
         snapshot = take_snapshot(self.graph, results, jobs, weight=self._weight, jobs=self.jobs)
+        before, total = self.counted
+        snapshot = replace(snapshot, finished=before + snapshot.finished, total=total)
         self.display.show(snapshot)
         self._shown = time.monotonic()
         # Of a matrix of thousands a look takes longer, and is taken less often.

@@ -112,9 +112,9 @@ def _ranking(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int
         )
     order = "smallest first" if smaller_is_better(group.sort_by) else "largest first"
     place = " within its fold" if group.walk_forward else ""
+    count = _of(len(rows), len(group.ranked), "runs")
     yield (
-        f"Ranked{place} by {group.sort_by}, {order}; {len(rows)} of {len(group.ranked)} runs; "
-        "[bootstrap interval over episodes]"
+        f"Ranked{place} by {group.sort_by}, {order}; {count}; [bootstrap interval over episodes]"
     )
     headers = [
         "rank",
@@ -126,6 +126,12 @@ def _ranking(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int
     ]
     headers += [f"test {group.headline} minus\nbest baseline's", "trials", "run"]
     yield from table(rows, headers)
+
+
+def _of(shown: int, there: int, what: str) -> str:
+    """Return how many rows of a table are shown, and where they are not all what shows them."""
+    rest = "" if shown == there else " (all: scripts/analyze_experiments.py --top_k 0)"
+    return f"{shown} of {there} {what}{rest}"
 
 
 def _if_walked(group: RankingGroup, cell: _Cell) -> list[_Cell]:
@@ -140,7 +146,7 @@ def _configs(group: RankingGroup, summaries: Sequence[ConfigSummary], top_k: int
         rows.append(_learned_row(summary, summary.label, metric))
         rows += [_learned_row(fold, f"fold {fold.fold}", metric) for fold in summary.folds]
         rows += [_baseline_row(summary, name, metric) for name in summary.baselines]
-    shown = f"{min(top_k, len(summaries))} of {len(summaries)} configs"
+    shown = _of(min(top_k, len(summaries)), len(summaries), "configs")
     yield f"Configs over their {_WALKED if group.walk_forward else _SEEDS}".format(shown)
     headers = ["config", "policy", f"valid\n{metric}", f"test\n{metric}"]
     headers += [f"test {group.headline} minus\nbest baseline's", "seeds", "trials"]

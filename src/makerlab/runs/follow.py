@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,14 @@ class Log:
     wanted: LogFilter = lambda line: True
 
 
-def logs_of(name: str, *, runs_dir: Path, logs_dir: Path) -> list[Log]:
+def logs_of(
+    name: str, *, runs_dir: Path, logs_dir: Path, planned: Collection[str] = ()
+) -> list[Log]:
     """Return the logs of a run (a directory, its name, or a part that only one has) or a config.
 
     Seeds of one config share a training log, of which a run takes the lines of its seed since it
-    began. Raises UserError naming near ones when there is neither such a run nor such a config.
+    began; configs that are `planned` may have no log yet. Raises UserError naming near ones when
+    there is neither such a run nor such a config.
     """
     if not name:
         raise UserError("give the name of a run or of a config, such as env_baseline")
@@ -37,7 +40,8 @@ def logs_of(name: str, *, runs_dir: Path, logs_dir: Path) -> list[Log]:
     asked = Path(name).name
     matching = [asked] if asked in runs else [run for run in runs if asked in run]
     found = [(stage, path) for stage in _STAGES for path in logs_dir.glob(f"*_{stage}.log")]
-    configs = sorted({path.name.removesuffix(f"_{stage}.log") for stage, path in found})
+    written = {path.name.removesuffix(f"_{stage}.log") for stage, path in found}
+    configs = sorted(written | set(planned))
     if asked in configs:
         return [Log(logs_dir / f"{asked}_{stage}.log") for stage in _STAGES]
     if len(matching) == 1:

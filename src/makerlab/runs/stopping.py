@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -15,6 +16,23 @@ PARENT_VARIABLE = "MAKERLAB_PARENT_PID"
 def what_continues(alone: str) -> str:
     """Return what continues work that is stopped: the matrix that began it, else `alone`."""
     return "the next make matrix" if PARENT_VARIABLE in os.environ else alone
+
+
+def leave_with_parent(*, every: float = 0.1) -> None:
+    """Let this process end, without a word, as soon as the job's parent is gone.
+
+    For work that keeps no state and writes whole files. A process that is no job stays.
+    """
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is None:
+        return
+
+    def watch(parent: int = int(parent)) -> None:
+        while os.getppid() == parent:
+            time.sleep(every)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class StopRequest:

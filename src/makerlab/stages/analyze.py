@@ -1,6 +1,7 @@
 """The analyze stage: every run in one table, ranked only against its like, and drawn."""
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,13 @@ from makerlab.report.summary import configs_table, csv_text, runs_table
 from makerlab.report.tables import group_lines
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
+from makerlab.runs.stopping import leave_with_parent
 from makerlab.stages.collector import no_garbage_collection
 from makerlab.stages.describe import descriptions
 
 SUMMARY = "runs_summary.csv"
+TABLES = "runs_summary.txt"
+"""What a person reads of it, for whoever wants to read it again."""
 SPREADSHEET = "runs_summary.xlsx"
 BY_CONFIG = "runs_by_config.csv"
 MOST_PLOTS = 24
@@ -72,16 +76,17 @@ def analyze(
 
     `sort_by` and `plot_metric` are metric columns of the summary (None: the headline
     metric on validation), `plot_param` a setting (None: each that varies), `plots_dir` None draws
-    nothing. `spreadsheet` None writes one for at most MOST_SPREADSHEET_RUNS runs, `pages` None
-    writes those to open in a browser for at most MOST_REPORT_RUNS. A damaged run is listed and
-    reported and stops nothing. Raises UserError when there are no runs, or for a column or setting
-    that there is not; then nothing is written.
+    nothing; of a table `top_k` rows are reported, with 0 all. `spreadsheet` None writes one for at
+    most MOST_SPREADSHEET_RUNS runs, `pages` None writes those to open in a browser for at most
+    MOST_REPORT_RUNS. A damaged run is listed and reported and stops nothing. Raises UserError when
+    there are no runs, or for a column or setting that there is not; then nothing is written.
     """
+    leave_with_parent()
     with no_garbage_collection():
         result, drawings = _tables(
             runs_dir,
             sort_by=sort_by,
-            top_k=top_k,
+            top_k=top_k or sys.maxsize,
             plot_param=plot_param,
             plot_metric=plot_metric,
             plots_dir=plots_dir,
@@ -125,12 +130,13 @@ def _tables(
     _write_spreadsheet(
         runs_dir / SPREADSHEET, records, standings, wanted=spreadsheet, report=report
     )
+    told: list[str] = []
     for group, configs in standings:
-        for line in group_lines(group, configs, top_k=top_k):
-            report(line)
-        report("")
-    for line in _closing(result):
+        told += [*group_lines(group, configs, top_k=top_k), ""]
+    told += _closing(result)
+    for line in told:
         report(line)
+    write_text(runs_dir / TABLES, "".join(f"{line}\n" for line in told))
     return result, _Drawings(plots, walked, plot_metric)
 
 

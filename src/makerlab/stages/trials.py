@@ -258,9 +258,11 @@ class Worker:
         for seed in seeds:
             config = self._config(params, seed=seed)
             self._register("rescore", config, place=seed)
+            self.status("running", rescored=len(scores))
             training = self._new_training(config.train)
             try:
-                scores.append((yield from self._fresh_score(training, config.train, stop)))
+                fresh = self._fresh_score(training, config.train, stop, before=len(scores))
+                scores.append((yield from fresh))
             finally:
                 self.seating.leave(training)
             found = "not defined" if scores[-1] is None else f"{scores[-1]:.6g}"
@@ -268,7 +270,7 @@ class Worker:
         return {"seeds": seeds, "scores": scores}
 
     def _fresh_score(
-        self, training: Training, settings: TrainSettings, stop: StopRequest
+        self, training: Training, settings: TrainSettings, stop: StopRequest, *, before: int
     ) -> Course[float | None]:
         """Judge as trials are, by the best of the reports, chosen on the usual episodes."""
         chosen: tuple[float, float | None] = (float("-inf"), None)
@@ -280,10 +282,13 @@ class Worker:
             fresh = self.workbench.score(policy, fresh=True)
             if score is not None and fresh is not None and score > chosen[0]:
                 chosen = (score, fresh)
+            self.status("running", rescored=before + number / self.config.tune.reports)
         return chosen[1]
 
-    def status(self, state: str, *, error: str | None = None) -> None:
-        """Write the study's progress for other processes."""
+    def status(
+        self, state: str, *, error: str | None = None, rescored: float | None = None
+    ) -> None:
+        """Write the study's progress for others; `rescored` fresh seeds came after its trials."""
         counts = self.slots.counts()
         best = self.slots.best()
         self._status.write(
@@ -295,6 +300,7 @@ class Worker:
             owner=this_process(),
             best=None if best is None else best.value,
             error=error,
+            rescored=rescored,
         )
 
 
