@@ -1,6 +1,7 @@
 """One table of ratios from benchmarks/results/*.json: what was measured, against what."""
 
 import json
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,15 @@ def _scale(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"analysis of {many}", f"{row['analysis_s']:.1f} s"
 
 
+def _learning(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    stock, fast = (
+        statistics.mean(curve[-1] for curve in found["scores"][kind]) for kind in ("sb3", "float32")
+    )
+    settings = found["settings"]
+    what = f"{settings.get('market', 'candles')}, {settings['seeds']} seeds, {settings['steps']:,}"
+    yield f"learned on {what} steps, fast beside sb3", f"{fast:.2f} beside {stock:.2f}"
+
+
 READERS = {
     "learner": _learner,
     "sbx": _sbx,
@@ -100,6 +110,10 @@ READERS = {
     "kernel": _kernel,
     "environment": _environment,
     "evaluation": _evaluation,
+    **{
+        f"learning_{market}": _learning
+        for market in ("candles", "cartea_jaimungal", "avellaneda_stoikov")
+    },
     "scale": _scale,
 }
 
