@@ -5,6 +5,7 @@ writes down which it finished. Workers die by kill -9 at random and others take 
 all slots are finished.
 """
 
+import importlib
 import json
 import os
 import platform
@@ -26,6 +27,13 @@ from makerlab.tuning.patient import Patience
 from makerlab.tuning.slots import Slots, open_slots
 
 STUDY = "crowd"
+# Read once, not by each worker: a real one spends its life on training, not on this.
+_HEAVY = (
+    "alembic.command",
+    "optuna.samplers",
+    "optuna.storages._rdb.storage",
+    "sqlalchemy.dialects.postgresql.psycopg",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Crowd:
     work_seconds: float
     stale_seconds: float
     server_seconds: float
+    answer_seconds: float
     seed: int
 
     def slots(self) -> Slots:
@@ -56,12 +65,15 @@ class Crowd:
                 stale=self.stale_seconds,
                 server=self.server_seconds,
                 opening=self.server_seconds,
+                answer=self.answer_seconds,
             ),
         )
 
 
 def main(crowd: Crowd) -> None:
     """Keep workers at it until none is left and all slots are finished."""
+    for name in _HEAVY:
+        importlib.import_module(name)
     draws = random.Random(crowd.seed)
     numbers = iter(range(10**6))
     running = {_start(crowd, next(numbers)) for _ in range(crowd.workers)}
@@ -82,7 +94,8 @@ def _keep_busy(
         for pid, status in _ended():
             running.discard(pid)
             assert status in {0, -signal.SIGKILL}, f"a worker ended with {status}"
-        if killed < crowd.kills and running and _finished(crowd) > killed * crowd.trials / 40:
+        due = 0.75 * crowd.trials * killed / crowd.kills
+        if killed < crowd.kills and running and finished(crowd) > due:
             os.kill(draws.choice(sorted(running)), signal.SIGKILL)
             running.add(_start(crowd, next(numbers)))
             killed += 1
@@ -146,7 +159,8 @@ def _ended() -> list[tuple[int, int]]:
         found.append((pid, os.waitstatus_to_exitcode(status)))
 
 
-def _finished(crowd: Crowd) -> int:
+def finished(crowd: Crowd) -> int:
+    """Return how many trials the workers of a crowd say are finished."""
     files = Path(crowd.folder).glob("finished_*")
     return sum(len(path.read_text().splitlines()) for path in files)
 

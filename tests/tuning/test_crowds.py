@@ -1,10 +1,8 @@
 """Many workers on one study: no trial lost, none doubled, whatever is killed, stopped or cut."""
 
-import contextlib
 import dataclasses
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -15,8 +13,9 @@ from pathlib import Path
 
 import optuna
 import pytest
-from tests.tuning.crowd import STUDY, Crowd
+from tests.tuning.crowd import STUDY, Crowd, finished
 from tests.tuning.server import Server
+from tests.tuning.wire import Wire
 
 from makerlab.tuning.address import read_address
 from makerlab.tuning.slots import SLOT
@@ -33,10 +32,11 @@ FAST = Crowd(
     work_seconds=0.1,
     stale_seconds=3.0,
     server_seconds=60.0,
+    answer_seconds=20.0,
     seed=1,
 )
 LONG = dataclasses.replace(
-    FAST, trials=400, kills=40, work_seconds=2.0, stale_seconds=10.0, server_seconds=300.0
+    FAST, trials=100, kills=16, work_seconds=2.0, stale_seconds=10.0, server_seconds=300.0
 )
 
 
@@ -85,6 +85,12 @@ def on_server(crowd: Crowd, server: Server, folder: Path) -> Crowd:
     return dataclasses.replace(crowd, storage=server.url, folder=str(folder))
 
 
+def until_finished(crowd: Crowd, trials: int) -> None:
+    """Wait until so many trials are finished."""
+    while finished(crowd) < trials:
+        time.sleep(0.2)
+
+
 def restart(server: Server, *, after: float, away: float) -> Callable[[], None]:
     """Return what crashes a server after a while, and starts it again later."""
 
@@ -95,40 +101,6 @@ def restart(server: Server, *, after: float, away: float) -> Callable[[], None]:
         server.start()
 
     return act
-
-
-class Wire:
-    """A connection to a server that can be cut: nothing passes then, and nobody is told."""
-
-    def __init__(self, port: int) -> None:
-        self._target, self._open = port, True
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self, *, seconds: float) -> None:
-        """Let nothing pass for a while."""
-        self._open = False
-        time.sleep(seconds)
-        self._open = True
-
-    def _accept(self) -> None:
-        while True:
-            client, _ = self._listener.accept()
-            threading.Thread(target=self._join, args=(client,), daemon=True).start()
-
-    def _join(self, client: socket.socket) -> None:
-        server = socket.create_connection(("127.0.0.1", self._target))
-        for one, other in ((client, server), (server, client)):
-            threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
-
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while content := one.recv(65536):
-                while not self._open:
-                    time.sleep(0.05)
-                other.sendall(content)
-            other.shutdown(socket.SHUT_WR)
 
 
 def test_in_a_journal(tmp_path: Path) -> None:
@@ -151,15 +123,17 @@ def test_on_a_server_that_crashes_and_is_cut_off_for_long(server: Server, tmp_pa
     crowd = on_server(LONG, there, tmp_path)
 
     def disturb() -> None:
-        restart(server, after=20.0, away=5.0)()
+        until_finished(crowd, crowd.trials // 10)
+        restart(server, after=0.0, away=5.0)()
+        until_finished(crowd, crowd.trials // 4)
         wire.cut(seconds=60.0)
 
-    assert run(crowd, meanwhile=disturb, timeout=900.0) == crowd.kills
+    assert run(crowd, meanwhile=disturb, timeout=400.0) == crowd.kills
     check(crowd)
 
 
 @pytest.mark.slow
 def test_in_a_journal_for_long(tmp_path: Path) -> None:
     crowd = in_journal(LONG, tmp_path)
-    assert run(crowd, timeout=900.0) == crowd.kills
+    assert run(crowd, timeout=400.0) == crowd.kills
     check(crowd)

@@ -64,8 +64,8 @@ def test_each_slot_is_taken_once(open_study: OPEN) -> None:
 def test_who_comes_second_takes_the_next_slot(open_study: OPEN) -> None:
     """As if both had found slot 0 free, with no gate between them."""
     one, other = open_study(), open_study()
-    first = one._claim(0, suggest)
-    assert first is not None and other._claim(0, suggest) is None
+    first = one._claim(0, suggest, {})
+    assert first is not None and other._claim(0, suggest, {}) is None
     assert other.slot(taken(other)) == 1
 
 

@@ -31,9 +31,11 @@ class LeasedJournal(JournalFileBackend):
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         self._lease.acquire()
         try:
-            with naming(self._path), self._path.open("r+b") as file:
-                file.truncate(whole_lines(file))
-                file.seek(0, os.SEEK_END)
+            with naming(self._path), self._path.open("a+b") as file:
+                # Only where there is something to cut: a writer that was stopped here and lost the
+                # lease must not cut off what others have written since.
+                if (whole := whole_lines(file)) < file.seek(0, os.SEEK_END):
+                    file.truncate(whole)
                 file.write(lines.encode())
                 file.flush()
                 os.fsync(file.fileno())

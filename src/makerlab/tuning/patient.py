@@ -9,6 +9,7 @@ import optuna
 from optuna.storages import BaseStorage
 
 from makerlab.runs.lease import RENEW_SECONDS, STALE_SECONDS
+from makerlab.tuning.relational import ANSWER_SECONDS
 
 T = TypeVar("T")
 
@@ -21,13 +22,15 @@ class Patience:
 
     A process that can't be looked up from here, and has given no sign of life for `stale`, is
     taken for dead; it gives one each `beat`. A database may be away for `server`; one that is not
-    there at the beginning is said to be so after `opening`.
+    there at the beginning is said to be so after `opening`. A server that has been asked and is
+    silent for `answer` is away.
     """
 
     beat: float = RENEW_SECONDS
     stale: float = STALE_SECONDS
     server: float = 900.0
     opening: float = 10.0
+    answer: float = ANSWER_SECONDS
 
 
 PATIENT = Patience()
@@ -52,13 +55,15 @@ def patiently(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Ask until a server answers; after so many seconds its error is passed on."""
-    began, pause = clock(), 0.1
+    """Ask until a server answers; so many seconds after its first error one is passed on."""
+    failing: float | None = None
+    pause = 0.1
     while True:
         try:
             return ask()
         except Exception as error:
-            if not is_unreachable(error) or clock() - began >= seconds:
+            failing = clock() if failing is None else failing
+            if not is_unreachable(error) or clock() - failing >= seconds:
                 raise
         sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

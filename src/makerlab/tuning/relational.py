@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from optuna.storages import RDBStorage
@@ -10,11 +11,11 @@ from makerlab.errors import UserError
 from makerlab.tuning.address import StorageAddress
 
 SQLITE_PATIENCE_SECONDS = 120
+ANSWER_SECONDS = 120.0
 
 # What a server sets for our sessions: nobody waits for ever for a process that is gone.
 _POSTGRESQL_SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
-    "lock_timeout": "60s",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -26,33 +27,44 @@ _POSTGRESQL_CONNECTION = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
-    "options": " ".join(f"-c {name}={value}" for name, value in _POSTGRESQL_SETTINGS.items()),
 }
 
 
-def open_relational(address: StorageAddress) -> RDBStorage:
-    """Open a database, making its tables where they are not there yet."""
+def open_relational(address: StorageAddress, *, answer: float = ANSWER_SECONDS) -> RDBStorage:
+    """Open a database, making its tables where they are not there yet.
+
+    A server that is silent for `answer` seconds is taken for unreachable.
+    """
     if address.kind == "sqlite":
         _check_sqlite(address)
-    return RDBStorage(str(address.url), engine_kwargs=_engine_settings(address))
+    return RDBStorage(str(address.url), engine_kwargs=_engine_settings(address, answer))
 
 
-def engine_of(address: StorageAddress) -> Any:
+def engine_of(address: StorageAddress, *, answer: float = ANSWER_SECONDS) -> Any:
     """Return what makes connections of their own, each of their statements a transaction."""
     from sqlalchemy import create_engine
 
-    engine = create_engine(str(address.url), **_engine_settings(address))
+    engine = create_engine(str(address.url), **_engine_settings(address, answer))
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
-def _engine_settings(address: StorageAddress) -> dict[str, Any]:
+def _engine_settings(address: StorageAddress, answer: float) -> dict[str, Any]:
     from sqlalchemy.pool import NullPool
 
     if address.kind == "sqlite":
         return {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
     # A connection for each request: thousands of workers hold none while they train.
     settings: dict[str, Any] = {"poolclass": NullPool}
-    return settings | ({"connect_args": _POSTGRESQL_CONNECTION} if address.is_postgresql else {})
+    return settings | ({"creator": _postgresql(address, answer)} if address.is_postgresql else {})
+
+
+def _postgresql(address: StorageAddress, answer: float) -> Callable[[], Any]:
+    from makerlab.tuning.postgresql import connecting
+
+    # Who waits for a lock hears so from the server before it is taken for silent.
+    limits = _POSTGRESQL_SETTINGS | {"lock_timeout": f"{int(500 * answer)}ms"}
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+    return connecting(str(address.url), seconds=answer, options=options, **_POSTGRESQL_CONNECTION)
 
 
 def _check_sqlite(address: StorageAddress) -> None:

@@ -41,7 +41,6 @@ STARTUP_SAMPLES = 8
 # User attributes of a trial.
 SLOT, PARAMS, REASON = "slot", "params", "reason"
 _KEY = "makerlab:tune_key"
-_GATE_SECONDS = 60.0
 
 Suggest = Callable[[Trial], dict[str, Any]]
 _claims = itertools.count()
@@ -65,8 +64,8 @@ def open_slots(
     check_journal(address)
     # Making the tables is no more safe to do twice at once than making the study.
     short = replace(patience, server=patience.opening)
-    opening = gate_of(address, "open", lock_dir=lock_dir, patience=short)
-    with storage_errors(address), opening.passing(seconds=_GATE_SECONDS):
+    opening = gate_of(address, "open", lock_dir=lock_dir, patience=short, brief=True)
+    with storage_errors(address), opening.passing():
         backend = open_storage(address, patience=patience)
         study = optuna.create_study(
             study_name=name,
@@ -88,16 +87,16 @@ def open_slots(
             f"study '{name}': was made with another config, data or code than these; "
             "leave out --study_name or give a new one"
         )
-    gates = [
-        gate_of(address, f"{name}:{what}", lock_dir=lock_dir, patience=patience)
-        for what in ("take", "finish")
-    ]
+    taking, ending = (
+        gate_of(address, f"{name}:{what}", lock_dir=lock_dir, patience=patience, brief=brief)
+        for what, brief in (("take", True), ("finish", False))
+    )
     return Slots(
         study,
         backend,
         address,
-        taking=gates[0],
-        ending=gates[1],
+        taking=taking,
+        ending=ending,
         trials=trials,
         seed=config.seed,
         patience=patience,
@@ -136,14 +135,16 @@ class Slots:
 
     def take(self, suggest: Suggest) -> Trial | None:
         """Take the next free slot and choose its parameters; None when none is free now."""
-        with self._taking.passing(seconds=_GATE_SECONDS):
-            self._reap_dead()
-            while free := self._free():
-                trial = self._claim(free[0], suggest)
+        with self._taking.passing():
+            while True:
+                live = standing(self._without_dead())
+                free = self._free(live)
+                if not free:
+                    return None
+                trial = self._claim(free[0], suggest, live)
                 if trial is not None:
                     self._heart.start(trial._trial_id)
                     return trial
-        return None
 
     def wait(
         self,
@@ -160,10 +161,10 @@ class Slots:
         """
         first: dict[int, str] = {}
         while not stop():
-            self._reap_dead()
-            if self._free():
+            live = standing(self._without_dead())
+            if self._free(live):
                 return True
-            running = [t for t in self._live().values() if t.state == TrialState.RUNNING]
+            running = [t for t in live.values() if t.state == TrialState.RUNNING]
             if not running:
                 return False
             if not to_the_end and any(self._is_seen_alive(trial, first) for trial in running):
@@ -236,7 +237,7 @@ class Slots:
         if place in _finishing:
             yield False
             return
-        with self._ending.passing(seconds=None):
+        with self._ending.passing():
             _finishing.add(place)
             try:
                 yield self.counts()["finished"] >= self._trials
@@ -247,33 +248,37 @@ class Slots:
         """Return the trial that stands for each slot that is taken or used up."""
         return standing(self._study.get_trials(deepcopy=False))
 
-    def _free(self) -> list[int]:
-        live = self._live()
+    def _free(self, live: dict[int, FrozenTrial]) -> list[int]:
         return [slot for slot in range(self._trials) if slot not in live]
 
-    def _claim(self, slot: int, suggest: Suggest) -> Trial | None:
+    def _claim(self, slot: int, suggest: Suggest, live: dict[int, FrozenTrial]) -> Trial | None:
         """Create a trial for a slot; None when another was there first.
 
         The request may have reached the storage twice, so that there are two trials of this claim.
         """
         owner = this_process() | {"claim": next(_claims)}
-        self._storage.create_new_trial(self._study_id, self._choose(slot, suggest, owner))
-        holder = self._live().get(slot)
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        chosen = self._choose(slot, suggest, owner, live)
+        self._storage.create_new_trial(self._study_id, chosen)
+        trials = self._study.get_trials(deepcopy=False)
+        holder = standing(trials).get(slot)
+        for trial in trials:
             spare = holder is None or trial._trial_id != holder._trial_id
-            if spare and trial.user_attrs.get(OWNER) == owner:
+            mine = trial.state == TrialState.RUNNING and trial.user_attrs.get(OWNER) == owner
+            if spare and mine:
                 self._end(trial._trial_id, TrialState.FAIL)
         if holder is None or holder.user_attrs.get(OWNER) != owner:
             return None
         return Trial(self._study, holder._trial_id)
 
-    def _choose(self, slot: int, suggest: Suggest, owner: dict[str, Any]) -> FrozenTrial:
+    def _choose(
+        self, slot: int, suggest: Suggest, owner: dict[str, Any], live: dict[int, FrozenTrial]
+    ) -> FrozenTrial:
         """Choose a slot's parameters on a copy of the study, so that its trial appears whole."""
         sampler = optuna.samplers.TPESampler(
             seed=_sampler_seed(self._seed, slot), n_startup_trials=STARTUP_SAMPLES
         )
         copy = optuna.create_study(direction="maximize", sampler=sampler)
-        copy.add_trials([trial for _, trial in sorted(self._live().items())])
+        copy.add_trials([trial for _, trial in sorted(live.items())])
         trial = copy.ask()
         attributes = {PARAMS: suggest(trial), SLOT: slot, OWNER: owner, BEAT: 0}
         for name, value in attributes.items():
@@ -292,10 +297,14 @@ class Slots:
         found = self._storage.get_trial(trial_id)
         return bool(found.state == state and (values is None or found.values == values))
 
-    def _reap_dead(self) -> None:
-        """Fail the trials of dead processes, so that their slots are free at once."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if self._is_dead(trial):
+    def _without_dead(self) -> list[FrozenTrial]:
+        """Return all trials; those of dead processes have failed, so that their slots are free."""
+        while True:
+            trials = self._study.get_trials(deepcopy=False)
+            dead = [t for t in trials if t.state == TrialState.RUNNING and self._is_dead(t)]
+            if not dead:
+                return trials
+            for trial in dead:
                 self._end(trial._trial_id, TrialState.FAIL)
 
     def _is_dead(self, trial: FrozenTrial) -> bool:

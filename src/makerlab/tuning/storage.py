@@ -25,7 +25,9 @@ def open_storage(address: StorageAddress, *, patience: Patience = PATIENT) -> Ba
             return JournalStorage(LeasedJournal(address.path, stale_seconds=patience.stale / 3))
         if address.kind == "sqlite":
             return optuna.storages.get_storage(open_relational(address))
-        opened = patiently(lambda: open_relational(address), seconds=patience.opening)
+        opened = patiently(
+            lambda: open_relational(address, answer=patience.answer), seconds=patience.opening
+        )
         return PatientStorage(opened, seconds=patience.server)
 
 
