@@ -35,6 +35,7 @@ FLOW: tuple[tuple[str, ...], ...] = (
     ("audit",),
     ("launchers",),
     ("matrix",),
+    ("chaos",),
     ("stage_commands",),
     ("commands", "group_command"),
     # What the package offers to notebooks; imported when asked for, see the last test.

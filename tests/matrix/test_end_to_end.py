@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.artefacts import artefacts
 from tests.commands import (
     REPOSITORY,
     TINY_CONFIG,
@@ -18,6 +17,8 @@ from tests.commands import (
     start,
     write_tiny_config,
 )
+
+from makerlab.chaos.artefacts import artefacts
 
 FLAGS = ("--targets", "targets.txt", "--profile", "")
 KILLS = 12

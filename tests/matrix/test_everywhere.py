@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.artefacts import artefacts
+from makerlab.chaos.artefacts import artefacts
 from tests.matrix.real_matrix import RealMatrix
 from tests.slurm import Slurm
 

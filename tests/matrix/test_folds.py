@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.artefacts import artefacts
 from tests.commands import TINY_CONFIG, run_well, start, write_tiny_config
 from tests.matrix.conftest import Lab
 
+from makerlab.chaos.artefacts import artefacts
 from makerlab.config import Config
 from makerlab.matrix.options import STAGES
 from makerlab.matrix.plan import Experiment, Work, build_graph, folds_of

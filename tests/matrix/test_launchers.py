@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.artefacts import final_files
 from tests.matrix.conftest import Lab
 from tests.matrix.test_drive import record, states, wait_until
 from tests.slurm import Slurm
+
+from makerlab.chaos.artefacts import final_files
 
 SETTINGS = "kind: slurm\nmemory_gb: 0.5\npoll_seconds: 0.2\nmaximum_jobs: 8\n"
 

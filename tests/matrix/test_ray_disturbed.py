@@ -5,8 +5,9 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.artefacts import artefacts
 from tests.matrix.real_matrix import SHORTER_CONFIG, RealMatrix, finish, wait_until
+
+from makerlab.chaos.artefacts import artefacts
 
 
 @pytest.mark.slow

@@ -11,10 +11,11 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.artefacts import final_files
 from tests.commands import REPOSITORY
 from tests.matrix.real_matrix import LONG_CONFIG, SHORTER_CONFIG, RealMatrix, finish, wait_until
 from tests.slurm import Slurm
+
+from makerlab.chaos.artefacts import final_files
 
 pytestmark = pytest.mark.slow
 

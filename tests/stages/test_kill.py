@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.artefacts import artefacts
 from tests.commands import TINY_CONFIG, run_well, start, write_tiny_config
+
+from makerlab.chaos.artefacts import artefacts
 
 KILLS = {"tune": 16, "train": 24, "evaluate": 8, "analyze": 8}
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import optuna
 import pytest
-from tests.artefacts import artefacts
 from tests.commands import (
     TINY_CONFIG,
     command,
@@ -25,6 +24,7 @@ from tests.commands import (
     write_tiny_config,
 )
 
+from makerlab.chaos.artefacts import artefacts
 from makerlab.errors import Interrupted, UserError
 from makerlab.group_command import group_command
 from makerlab.learning.training import Diverged, Training

@@ -5,13 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.tuning.server import PASSWORD, Server, binaries, free_port
+
+from makerlab.chaos.postgresql import PASSWORD, Server, binaries, free_port
+from makerlab.errors import UserError
 
 
 @pytest.fixture(scope="session")
 def running_server() -> Iterator[Server]:
     """A server for all tests of a process; skips where PostgreSQL is not installed."""
-    binaries()
+    try:
+        binaries()
+    except UserError as problem:
+        pytest.skip(str(problem))
     with tempfile.TemporaryDirectory(prefix="makerlab_postgresql_") as folder:
         # Other users must be able to enter: the server does not run as root.
         Path(folder).chmod(0o755)

@@ -14,9 +14,9 @@ from pathlib import Path
 import optuna
 import pytest
 from tests.tuning.crowd import STUDY, Crowd, finished
-from tests.tuning.server import Server
 from tests.tuning.wire import Wire
 
+from makerlab.chaos.postgresql import Server
 from makerlab.tuning.address import read_address
 from makerlab.tuning.slots import SLOT
 from makerlab.tuning.storage import open_storage

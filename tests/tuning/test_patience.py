@@ -7,9 +7,9 @@ import time
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from tests.tuning.server import Server
 from tests.tuning.wire import Wire
 
+from makerlab.chaos.postgresql import Server
 from makerlab.tuning.address import read_address
 from makerlab.tuning.patient import is_unreachable, patiently
 from makerlab.tuning.relational import engine_of

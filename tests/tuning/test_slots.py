@@ -8,8 +8,8 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
-from tests.tuning.server import Server
 
+from makerlab.chaos.postgresql import Server
 from makerlab.config import TuneSettings
 from makerlab.runs.owner import this_process
 from makerlab.tuning.patient import Patience

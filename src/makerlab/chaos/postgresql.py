@@ -1,25 +1,33 @@
-"""A PostgreSQL server of a test's own: made in a folder, on a port of loopback, ended with it."""
+"""A PostgreSQL server of one's own: made in a folder, on a port of loopback, to be crashed."""
 
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from makerlab.errors import UserError
 
 USER, PASSWORD, DATABASE = "makerlab", "not a secret", "studies"
 
+_PATIENCE_SECONDS = 60.0
+
 
 def binaries() -> Path:
-    """Return the folder of the server's programs; skips the test where there are none."""
+    """Return the folder of the server's programs; raises UserError where there are none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     on_path = shutil.which("pg_ctl")
     if not found and on_path is None:
-        pytest.skip("no PostgreSQL server: apt-get install postgresql")
+        raise UserError("no PostgreSQL server here: apt-get install postgresql")
     return (found[-1] if found else Path(str(on_path))).parent
+
+
+class ServerError(Exception):
+    """One of the server's programs failed."""
 
 
 @dataclass
@@ -48,7 +56,7 @@ class Server:
             _give_to_postgres(self.folder)
         self._run("initdb", "-D", self._data, "-U", USER, "-A", "scram-sha-256", "-N")
         self.start()
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, DATABASE)
+        self._ask("createdb")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -60,6 +68,37 @@ class Server:
     def stop(self, *, how: str = "immediate") -> None:
         """Stop the server; `immediate` is a crash, it recovers when started again."""
         self._run("pg_ctl", "-D", self._data, "-m", how, "-w", "stop")
+
+    def kill(self) -> None:
+        """Kill the server's first process with -9; the others follow as soon as they notice."""
+        os.kill(
+            int((self.folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL
+        )
+
+    def revive(self) -> None:
+        """Start the server after a kill, once what was left of it has gone.
+
+        Raises ServerError when that takes a minute.
+        """
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                self.start()
+            except ServerError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
+
+    def renew(self) -> None:
+        """Begin again with an empty database, whoever is still connected."""
+        self._ask("dropdb", "--force", "--if-exists")
+        self._ask("createdb")
+
+    def _ask(self, program: str, *flags: str) -> None:
+        there = ("-h", "127.0.0.1", "-p", str(self.port), "-U", USER)
+        self._run(program, *flags, *there, DATABASE)
 
     @property
     def _data(self) -> str:
@@ -88,7 +127,8 @@ class Server:
             timeout=120,
             check=False,
         )
-        assert result.returncode == 0, f"{' '.join(command)}: exit status {result.returncode}"
+        if result.returncode:
+            raise ServerError(f"{' '.join(command)}: exit status {result.returncode}")
 
 
 def free_port() -> int:

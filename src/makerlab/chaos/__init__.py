@@ -1,0 +1,1 @@
+"""Trials by disturbance: a matrix whose parts are killed at random, and what must come of it."""
