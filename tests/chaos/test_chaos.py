@@ -1,0 +1,41 @@
+"""A real matrix whose parts are killed at random ends as one left alone."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tests.commands import REPOSITORY
+
+from makerlab.chaos.rounds import ChaosOptions, Round, run_chaos
+from makerlab.chaos.verdict import tell
+
+
+def test_the_verdict_counts_what_was_killed_and_what_differs() -> None:
+    said: list[str] = []
+    good = Round(Counter({"worker": 3}), starts=2, seconds=60.0)
+    bad = Round(Counter({"worker": 1, "driver": 2}), starts=4, seconds=60.0, wrong=["a: 1, 2"])
+    assert tell([good], report=said.append) == 0
+    assert tell([good, bad], report=said.append) == 1
+    assert said[1] == "verdict: every artefact of every matrix is as undisturbed"
+    assert said[2] == (
+        "in all: 2.0 minutes, 2 matrices, started 6 times, 6 kills: driver 2, worker 4"
+    )
+    assert said[3] == "verdict: 1 of 2 matrices differ from the undisturbed one"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal"])
+def test_a_matrix_under_kills_ends_as_one_left_alone(storage: str, tmp_path: Path) -> None:
+    options = ChaosOptions(
+        minutes=0.5,
+        seed=1,
+        launcher="local",
+        storage=storage,
+        folder=tmp_path,
+        root=REPOSITORY,
+        configs=1,
+        pause=(1.0, 6.0),
+    )
+    rounds = run_chaos(options, report=lambda line: None)
+    assert sum(each.kills.total() for each in rounds) >= 3
+    assert [line for each in rounds for line in each.wrong] == []
