@@ -21,9 +21,10 @@ def main() -> int:
     )
     parser.add_argument(
         "--storage",
-        choices=("sqlite", "journal", "postgresql"),
-        default="sqlite",
-        help="Where studies are kept; postgresql is killed too.",
+        choices=("own", "journal", "postgresql"),
+        default="own",
+        help="Where studies are kept: where the launcher keeps them by itself (default), or in a "
+        "PostgreSQL, which is killed too.",
     )
     parser.add_argument(
         "--configs", type=int, choices=(1, 2, 3), default=3, help="Size of the matrix."

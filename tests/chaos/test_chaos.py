@@ -24,7 +24,7 @@ def test_the_verdict_counts_what_was_killed_and_what_differs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal"])
+@pytest.mark.parametrize("storage", ["own", "postgresql"])
 def test_a_matrix_under_kills_ends_as_one_left_alone(storage: str, tmp_path: Path) -> None:
     options = ChaosOptions(
         minutes=0.5,

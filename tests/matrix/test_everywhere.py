@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from makerlab.chaos.artefacts import artefacts
 from tests.matrix.real_matrix import RealMatrix
 from tests.slurm import Slurm
+
+from makerlab.chaos.artefacts import artefacts
 
 SLURM = {"memory_gb": 0.5, "poll_seconds": 0.5}
 

@@ -17,19 +17,19 @@ from makerlab.chaos.services import Kill, Services, kill_one, services
 from makerlab.chaos.victims import everything, fork_servers, workers
 from makerlab.errors import Failed
 from makerlab.runs.progress import Report
-from makerlab.tuning.address import VARIABLE, StorageAddress, read_address
 
 LAUNCHERS = ("local", "slurm", "ray")
-STORAGES = ("sqlite", "journal", "postgresql")
+STORAGES = ("own", "journal", "postgresql")
 SHOWN = 10
-_JOURNAL = "studies.journal"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChaosOptions:
     """What is run, and how it is disturbed.
 
-    After `minutes` nothing is killed any more, and the round under way is brought to its end.
+    A `storage` of `own` is what the launcher takes when nothing is said: SQLite, or a journal where
+    many hosts write. After `minutes` nothing is killed any more, and the round under way is brought
+    to its end.
     Between two kills there are `pause` seconds, drawn anew each time. A round, or the undisturbed
     matrix, that has not ended after `longest` seconds counts as one that never ends.
     """
@@ -107,39 +107,28 @@ class _Chaos:
         return rounds
 
     def _undisturbed(self, folder: Path) -> dict[str, Any]:
-        lab = self._lab(folder)
-        driver = start_matrix(lab, root=self.options.root, environment=self.beside.environment)
+        """Run the matrix as processes of this machine, with nothing beside it."""
+        lab = write_lab(folder, configs=self.options.configs, launcher="kind: local\n")
+        driver = start_matrix(lab, root=self.options.root, environment={})
         try:
             status = driver.wait(self.options.longest)
         except subprocess.TimeoutExpired:
             end_all(lab, driver)
             raise Failed(f"{lab}: the undisturbed matrix did not end; see driver.log") from None
         if status:
-            raise Failed(
-                f"{lab}: the undisturbed matrix failed, exit status {status}; see driver.log"
-            )
-        return self._artefacts(lab)
+            raise Failed(f"{lab}: the undisturbed matrix failed ({status}); see driver.log")
+        return artefacts(lab / "runs")
 
     def _lab(self, folder: Path) -> Path:
         self.beside.renew()
         return write_lab(folder, configs=self.options.configs, launcher=self.beside.launcher)
 
-    def _artefacts(self, lab: Path) -> dict[str, Any]:
-        return artefacts(lab / "runs", storage=self._storage(lab))
-
-    def _storage(self, lab: Path) -> StorageAddress | None:
-        named = self.beside.environment.get(VARIABLE)
-        if named is None:
-            return None
-        if self.options.storage == "journal":
-            return read_address(f"journal:{lab / 'runs' / _JOURNAL}")
-        return read_address(named)
-
     def _compare(self, expected: dict[str, Any], lab: Path) -> list[str]:
         try:
-            return differences(expected, self._artefacts(lab))
+            found = artefacts(lab / "runs", storage=self.beside.storage)
         except DoubledError as problem:
             return [str(problem)]
+        return differences(expected, found)
 
 
 @dataclasses.dataclass

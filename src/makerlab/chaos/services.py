@@ -19,7 +19,7 @@ from makerlab.chaos.postgresql import PASSWORD, Server, binaries, free_port
 from makerlab.chaos.victims import ray_workers, slurm_tasks
 from makerlab.errors import UserError
 from makerlab.launchers.on_ray import import_ray
-from makerlab.tuning.address import VARIABLE
+from makerlab.tuning.address import VARIABLE, StorageAddress, own_storage, read_address
 
 LONGEST_AWAY = 8.0
 """Seconds that a service is away at most after it was killed."""
@@ -30,12 +30,16 @@ Kill = Callable[[Path, random.Random], bool]
 
 @dataclass
 class Services:
-    """What runs beside a matrix: what launches its jobs, what they find, what can be killed."""
+    """What runs beside a matrix: what launches its jobs, what they find, what can be killed.
+
+    `renew` empties the database; `storage` is where studies are that don't lie with the runs.
+    """
 
     launcher: str
     environment: dict[str, str] = field(default_factory=dict)
     kills: dict[str, Kill] = field(default_factory=dict)
     renew: Callable[[], None] = lambda: None
+    storage: StorageAddress | None = None
 
 
 @contextlib.contextmanager
@@ -53,7 +57,7 @@ def services(launcher: str, storage: str, *, folder: Path, root: Path) -> Iterat
         if storage == "postgresql":
             stack.enter_context(_postgresql(found))
         elif storage == "journal":
-            found.environment[VARIABLE] = "journal:runs/studies.journal"
+            found.environment[VARIABLE] = own_storage(Path("runs"), shared=True)
         yield found
 
 
@@ -84,7 +88,7 @@ def _postgresql(found: Services) -> Iterator[None]:
 
     found.environment |= {VARIABLE: server.url} | server.environment
     found.kills["PostgreSQL"] = kill
-    found.renew = server.renew
+    found.renew, found.storage = server.renew, read_address(server.url)
     os.environ["PGPASSWORD"] = PASSWORD
     try:
         yield
