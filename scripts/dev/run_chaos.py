@@ -27,7 +27,10 @@ def main() -> int:
         "PostgreSQL, which is killed too.",
     )
     parser.add_argument(
-        "--configs", type=int, choices=(1, 2, 3), default=3, help="Size of the matrix."
+        "--configs", type=int, choices=(1, 2, 3), default=2, help="Configs (default: 2)."
+    )
+    parser.add_argument(
+        "--steps", type=int, default=16_000, help="Steps of a training (default: 16000)."
     )
     parser.add_argument("--folder", type=Path, help="Where it happens (default: a new folder).")
     given = parser.parse_args()

@@ -33,7 +33,7 @@ def test_each_other_difference_is_named_with_its_place(tmp_path: Path) -> None:
     assert lines == [
         f"{name}0/manifest.json/tuned/params/tau: 0.2, undisturbed 0.1",
         f"{name}0/model.zip: 13 bytes, undisturbed 7 bytes",
-        f"{name}1/manifest.json: {{}}, undisturbed not there",
+        f"{name}1/manifest.json: {{'tuned_params': None}}, undisturbed not there",
         f"{name}1/model.zip: 7 bytes, undisturbed not there",
     ]
     assert len(differences(final_files(tmp_path / "other"), final_files(tmp_path / "one"))) == 4

@@ -34,7 +34,8 @@ def test_a_matrix_under_kills_ends_as_one_left_alone(storage: str, tmp_path: Pat
         folder=tmp_path,
         root=REPOSITORY,
         configs=1,
-        pause=(1.0, 6.0),
+        steps=4_000,
+        pause=8.0,
     )
     rounds = run_chaos(options, report=lambda line: None)
     assert sum(each.kills.total() for each in rounds) >= 3

@@ -9,16 +9,16 @@ CONFIG = """\
 env: {{csv_path: synthetic, base_spread_bps: {spread}, episode_length: 60, fee_rate: 0.0001}}
 data: {{synthetic: {{days: 3}}}}
 train:
-  total_timesteps: 4000
+  total_timesteps: {steps}
   net_arch: [16]
   learning_starts: 100
   batch_size: 32
   buffer_size: 2000
-  eval_freq: 250
+  eval_freq: {often}
   log_interval: 1
 tune:
   n_trials: 5
-  train_timesteps: 1500
+  train_timesteps: {trial}
   eval_episodes: 4
   reports: 6
   startup_trials: 2
@@ -31,14 +31,19 @@ SPREADS = {"narrow": 6, "middle": 8, "wide": 10}
 SEEDS = "0 1"
 
 
-def write_lab(folder: Path, *, configs: int, launcher: str) -> Path:
-    """Write the configs, the list of them, and the settings of a launcher; returns the folder."""
+def write_lab(folder: Path, *, configs: int, steps: int, launcher: str) -> Path:
+    """Write configs, the list of them, and the settings of a launcher; returns the folder.
+
+    A training has so many `steps`, a trial of tuning a quarter; each saves its state on the way.
+    """
     launchers = folder / "configs" / "launchers"
     launchers.mkdir(parents=True)
     (launchers / "chaos.yaml").write_text(launcher)
     names = list(SPREADS)[:configs]
+    sizes = {"steps": steps, "often": max(steps // 16, 1), "trial": steps // 4}
     for name in names:
-        (folder / f"{name}.yaml").write_text(CONFIG.format(name=name, spread=SPREADS[name]))
+        text = CONFIG.format(name=name, spread=SPREADS[name], **sizes)
+        (folder / f"{name}.yaml").write_text(text)
     (folder / "targets.txt").write_text("".join(f"{name}.yaml\n" for name in names))
     return folder
 

@@ -21,6 +21,8 @@ from makerlab.runs.progress import Report
 LAUNCHERS = ("local", "slurm", "ray")
 STORAGES = ("own", "journal", "postgresql")
 SHOWN = 10
+SHORTEST_PAUSE = 1.0
+DRIVER = "driver"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,8 @@ class ChaosOptions:
     A `storage` of `own` is what the launcher takes when nothing is said: SQLite, or a journal where
     many hosts write. After `minutes` nothing is killed any more, and the round under way is brought
     to its end.
-    Between two kills there are `pause` seconds, drawn anew each time. A round, or the undisturbed
+    Between two kills there are up to `pause` seconds, by default a fifth of what the undisturbed
+    matrix takes: kept from its first step, no matrix gets anywhere. A round, or the undisturbed
     matrix, that has not ended after `longest` seconds counts as one that never ends.
     """
 
@@ -40,8 +43,9 @@ class ChaosOptions:
     storage: str
     folder: Path
     root: Path
-    configs: int = 3
-    pause: tuple[float, float] = (2.0, 15.0)
+    configs: int = 2
+    steps: int = 16_000
+    pause: float | None = None
     longest: float = 1200.0
 
 
@@ -92,13 +96,16 @@ class _Chaos:
         self.report(f"launcher {options.launcher}, storage {options.storage}, seed {options.seed}")
         began = self.clock()
         expected = self._undisturbed(options.folder / "undisturbed")
-        self.report(f"undisturbed: {self.clock() - began:.0f} s, {len(expected)} artefacts")
+        alone = self.clock() - began
+        self.report(f"undisturbed: {alone:.0f} s, {len(expected)} artefacts")
+        pause = options.pause or max(alone / 5, 2 * SHORTEST_PAUSE)
         draws = random.Random(options.seed)
         began = self.clock()
         rounds: list[Round] = []
         while not rounds or self.clock() - began < 60 * options.minutes:
             lab = self._lab(options.folder / f"round_{len(rounds) + 1}")
-            ended = _Play(options, self.beside, lab, draws, began + 60 * options.minutes).play()
+            until = began + 60 * options.minutes
+            ended = _Play(options, self.beside, lab, draws, until, pause).play()
             ended.wrong = ended.wrong or self._compare(expected, lab)
             rounds.append(ended)
             self.report(f"round {len(rounds)}: {ended.sentence()}")
@@ -108,7 +115,7 @@ class _Chaos:
 
     def _undisturbed(self, folder: Path) -> dict[str, Any]:
         """Run the matrix as processes of this machine, with nothing beside it."""
-        lab = write_lab(folder, configs=self.options.configs, launcher="kind: local\n")
+        lab = self._write(folder, launcher="kind: local\n")
         driver = start_matrix(lab, root=self.options.root, environment={})
         try:
             status = driver.wait(self.options.longest)
@@ -121,7 +128,11 @@ class _Chaos:
 
     def _lab(self, folder: Path) -> Path:
         self.beside.renew()
-        return write_lab(folder, configs=self.options.configs, launcher=self.beside.launcher)
+        return self._write(folder, launcher=self.beside.launcher)
+
+    def _write(self, folder: Path, *, launcher: str) -> Path:
+        sizes = {"configs": self.options.configs, "steps": self.options.steps}
+        return write_lab(folder, **sizes, launcher=launcher)
 
     def _compare(self, expected: dict[str, Any], lab: Path) -> list[str]:
         try:
@@ -140,6 +151,7 @@ class _Play:
     lab: Path
     draws: random.Random
     until: float
+    pause: float
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     round: Round = dataclasses.field(default_factory=Round)
@@ -149,7 +161,7 @@ class _Play:
         driver = self._start()
         while self.clock() - began < self.options.longest:
             try:
-                status = driver.wait(self.draws.uniform(*self.options.pause))
+                status = driver.wait(self.draws.uniform(SHORTEST_PAUSE, self.pause))
             except subprocess.TimeoutExpired:
                 if self.clock() < self.until:
                     self._disturb(driver)
@@ -171,7 +183,8 @@ class _Play:
 
     def _disturb(self, driver: subprocess.Popen[bytes]) -> None:
         kills = self._kills(driver)
-        name = self.draws.choice(sorted(kills))
+        names = sorted(kills)
+        name = self.draws.choices(names, [1 if name.startswith(DRIVER) else 2 for name in names])[0]
         if kills[name](self.lab, self.draws):
             self.round.kills[name] += 1
 
@@ -184,8 +197,8 @@ class _Play:
             return kill
 
         kills: dict[str, Kill] = {
-            "driver": send(signal.SIGKILL),
-            "driver by SIGTERM": send(signal.SIGTERM),
+            DRIVER: send(signal.SIGKILL),
+            f"{DRIVER} by SIGTERM": send(signal.SIGTERM),
             "worker": lambda lab, draws: kill_one(workers(lab, driver=driver.pid), draws),
         }
         if self.options.launcher == "local":
