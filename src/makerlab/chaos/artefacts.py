@@ -1,6 +1,7 @@
 """Compares what two matrices left behind, clock times and machine facts aside."""
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from makerlab.tuning.storage import open_storage
 
 _STAMP = re.compile(r"\d{8}_\d{6}_")
 _CLOCK_KEYS = ("started", "ended", "owner", "command", "git", "created")
+_CLOCK_COLUMNS = ("steps_per_second", "git_commit", "git_dirty")
 _ABSENT = "not there"
 
 
@@ -47,7 +49,9 @@ def final_files(runs_dir: Path) -> dict[str, Any]:
 
 
 def differences(expected: Any, found: Any, *, place: str = "") -> list[str]:
-    """Return a line for each place where two artefacts differ; mappings are looked into."""
+    """Return a line for each place where two artefacts differ; tables and trees are looked into."""
+    if isinstance(expected, list) and isinstance(found, list):
+        expected, found = dict(enumerate(expected)), dict(enumerate(found))
     if isinstance(expected, dict) and isinstance(found, dict):
         return [
             line
@@ -77,11 +81,10 @@ def _content(path: Path) -> Any:
         return kept | {"tuned_params": _anywhere(kept.get("tuned_params"))}
     if path.name in {"best_params.json", "metrics.json"}:
         return _anywhere(json.loads(path.read_text()))
-    if path.name == "progress.csv":
-        with path.open() as file:
-            rows = list(csv.DictReader(file))
-        return [{k: v for k, v in row.items() if k != "steps_per_second"} for row in rows]
-    if path.suffix in {".csv", ".yaml"}:
+    if path.suffix == ".csv":
+        rows = csv.DictReader(io.StringIO(_STAMP.sub("", path.read_text()), newline=""))
+        return [{k: v for k, v in row.items() if k not in _CLOCK_COLUMNS} for row in rows]
+    if path.suffix == ".yaml":
         return _STAMP.sub("", path.read_text())
     return path.read_bytes() if path.suffix == ".zip" else None
 
