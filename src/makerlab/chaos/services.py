@@ -23,6 +23,7 @@ from makerlab.tuning.address import VARIABLE, StorageAddress, own_storage, read_
 
 LONGEST_AWAY = 8.0
 """Seconds that a service is away at most after it was killed."""
+_TRIES = 10
 
 Kill = Callable[[Path, random.Random], bool]
 """Kills something of the matrix in a folder; False when there was nothing to kill."""
@@ -142,12 +143,16 @@ def _ray() -> Iterator[Services]:
     # No job runs on the head: its end is that of the cluster.
     head = room | {"num_cpus": 0, "include_dashboard": False}
     cluster: Any = Cluster(initialize_head=True, head_node_args=head)
-    nodes = [cluster.add_node(num_cpus=1, **room) for _ in range(2)]
+
+    def add_node() -> Any:
+        return _insist(lambda: cluster.add_node(num_cpus=1, **room))
+
+    nodes = [add_node() for _ in range(2)]
 
     def kill(lab: Path, draws: random.Random) -> bool:
         cluster.remove_node(nodes.pop(draws.randrange(len(nodes))), allow_graceful=False)
         time.sleep(draws.uniform(0.0, LONGEST_AWAY))
-        nodes.append(cluster.add_node(num_cpus=1, **room))
+        nodes.append(add_node())
         return True
 
     def kill_worker(lab: Path, draws: random.Random) -> bool:
@@ -159,6 +164,17 @@ def _ray() -> Iterator[Services]:
         yield found
     finally:
         cluster.shutdown()
+
+
+def _insist(start: Callable[[], Any]) -> Any:
+    """Start a raylet; on a busy machine Ray's half minute for that can be too short."""
+    for _ in range(_TRIES - 1):
+        try:
+            return start()
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+    return start()
 
 
 def _raylet(node: Any) -> int:
