@@ -142,7 +142,7 @@ def _ray() -> Iterator[Services]:
     room = {"object_store_memory": 80 << 20}
     # No job runs on the head: its end is that of the cluster.
     head = room | {"num_cpus": 0, "include_dashboard": False}
-    cluster: Any = _insist(lambda: Cluster(initialize_head=True, head_node_args=head))
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
 
     def add_node() -> Any:
         return _insist(lambda: cluster.add_node(num_cpus=1, **room))
