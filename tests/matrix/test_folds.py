@@ -51,7 +51,7 @@ def test_two_folds_times_two_seeds_and_nothing_to_do_afterwards(
     assert sorted(names) == ["fold0_seed0", "fold0_seed1", "fold1_seed0", "fold1_seed1"]
     keys = {json.loads((run / "manifest.json").read_text())["train_key"] for run in lab.runs()}
     assert len(keys) == 6
-    assert "15 of 15 were done before" in lab.run().stdout
+    assert "16 of 16 were done before" in lab.run().stdout
     # One fold's parameters lost: only that fold is done again.
     shutil.rmtree(lab.path / "runs" / "SAC" / "walk" / "fold_1")
     third = lab.run()

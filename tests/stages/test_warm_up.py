@@ -6,7 +6,7 @@ import sys
 from tests.commands import REPOSITORY, environment
 
 # What a training, an evaluation and a study import when they begin, besides their own modules.
-LATE = ("torch._dynamo", "optuna.storages._rdb.storage", "torch.utils.tensorboard", "matplotlib")
+LATE = ("optuna.storages._rdb.storage", "torch.utils.tensorboard", "matplotlib")
 
 CODE = """
 import os, sys, threading
