@@ -210,7 +210,7 @@ def changed_digit(text: str, at: int) -> str:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ("README.md", "2 min 56 s"),
+        ("README.md", "2 min 39 s"),
         ("README.md", "| 25 x 80,000 |"),
         ("docs/l2_replay.md", "| 18.54 |"),
         ("docs/walk_forward.md", "from 2,409"),

@@ -57,7 +57,8 @@ def run(
     thread.start()
     output, errors = process.communicate(timeout=timeout)
     thread.join()
-    assert process.returncode == 0 and errors == "", errors
+    # Optuna warns of a query that a crash cut off before it is asked again.
+    assert process.returncode == 0 and "Traceback" not in errors, errors
     return int(json.loads(output)["killed"])
 
 
