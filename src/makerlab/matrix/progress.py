@@ -8,7 +8,8 @@ from typing import Any
 
 from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.plan import Node, Work
-from makerlab.matrix.scheduler import DONE, PRIORITY, Result
+from makerlab.matrix.ready import ReadyWork
+from makerlab.matrix.scheduler import DONE, Result
 from makerlab.runs.progress import duration, read_status
 
 Weight = Callable[[Work], float]
@@ -172,35 +173,16 @@ def _play(
     jobs: int,
 ) -> float:
     """Return when the last piece of work ends if all take as long as expected."""
-    unmet: dict[Work, int] = {}
-    needed_by: dict[Work, list[Work]] = {}
-    ready: list[tuple[int, int, Work]] = []
-    order = {work: place for place, work in enumerate(graph)}
-
-    def make_ready(work: Work) -> None:
-        heapq.heappush(ready, (PRIORITY[work.stage], order[work], work))
-
-    for work, node in graph.items():
-        if work in finished or work in running:
-            continue
-        needs = [need for need in node.needs if need not in finished]
-        unmet[work] = len(needs)
-        for need in needs:
-            needed_by.setdefault(need, []).append(work)
-        if not needs:
-            make_ready(work)
+    ready = ReadyWork(graph, done=finished, busy=running)
     clock = 0.0
-    ends = [(end, order.get(work, -1), work) for work, end in running.items()]
+    ends = [(end, ready.place(work), work) for work, end in running.items()]
     heapq.heapify(ends)
     while ends or ready:
         while ready and len(ends) < jobs:
-            _, place, work = heapq.heappop(ready)
-            heapq.heappush(ends, (clock + seconds(work), place, work))
+            work = ready.pop()
+            heapq.heappush(ends, (clock + seconds(work), ready.place(work), work))
         clock, _, done = heapq.heappop(ends)
-        for work in needed_by.get(done, []):
-            unmet[work] -= 1
-            if unmet[work] == 0:
-                make_ready(work)
+        ready.meet(done)
     return clock
 
 

@@ -1,6 +1,5 @@
 """Runs a graph of work on a limited number of places, and finishes all that can be finished."""
 
-import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from makerlab.matrix.grouping import GroupLauncher
 from makerlab.matrix.lock import TakenOver
 from makerlab.matrix.packing import Packing
 from makerlab.matrix.plan import Node, Work
+from makerlab.matrix.ready import ReadyWork
 
 DONE = "done"
 PRESENT = "present"
@@ -19,12 +19,7 @@ FAILED = "failed"
 BLOCKED = "blocked"
 INTERRUPTED = "interrupted"
 
-# Finish what is begun before beginning anew, so that results come early.
-PRIORITY = {"evaluate": 0, "train": 1, "tune": 2, "analyze": 3}
 POLL_SECONDS = 0.1
-
-Ready = tuple[int, int, Work]
-"""Work that may begin, and what decides which begins first: its stage, its place in the plan."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +136,10 @@ class Scheduler:
     _results: dict[Work, Result] = field(default_factory=dict, init=False)
     _running: list[Running] = field(default_factory=list, init=False)
     _alone: set[Work] = field(default_factory=set, init=False)
-    _ready: list[Ready] = field(default_factory=list, init=False)
-    _order: dict[Work, int] = field(default_factory=dict, init=False)
-    _unmet: dict[Work, int] = field(default_factory=dict, init=False)
-    _needed_by: dict[Work, list[Node]] = field(default_factory=dict, init=False)
+    _ready: ReadyWork = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ready = ReadyWork(self.graph)
 
     def run(self) -> dict[Work, Result]:
         """Return how each piece of work ended, in the order of the graph.
@@ -152,7 +147,6 @@ class Scheduler:
         A stop lets jobs save their state; KeyboardInterrupt, the second Ctrl-C, kills them. What
         another matrix has taken over is left to it: TakenOver is passed on.
         """
-        self._prepare()
         try:
             self._follow()
         except TakenOver:
@@ -164,17 +158,6 @@ class Scheduler:
             self._cancel(kill=False)
             raise
         return {work: self._results[work] for work in self.graph}
-
-    def _prepare(self) -> None:
-        """Note what waits for what: nothing is searched for when work ends."""
-        for place, node in enumerate(self.graph.values()):
-            self._order[node.work] = place
-            self._unmet[node.work] = len(node.needs)
-            for need in node.needs:
-                self._needed_by.setdefault(need, []).append(node)
-        for node in self.graph.values():
-            if not node.needs:
-                self._make_ready(node.work)
 
     def _follow(self) -> None:
         cancelled = False
@@ -196,9 +179,9 @@ class Scheduler:
         """Fill free places, with what is nearest its end first."""
         aside: list[Work] = []
         while self._ready and self._free():
-            aside += self._start(self._with_others(heapq.heappop(self._ready)[-1]))
+            aside += self._start(self._with_others(self._ready.pop()))
         for work in aside:
-            self._make_ready(work)
+            self._ready.add(work)
 
     def _start(self, works: list[Work]) -> list[Work]:
         """Start work in one process; returns what must wait for a job that writes its files."""
@@ -249,18 +232,16 @@ class Scheduler:
         key = None if packing.limit == 1 or work in self._alone else self.workshop.group_key(work)
         if key is None:
             return [work]
-        like = [
-            entry
-            for entry in sorted(self._ready)
-            if entry[-1].stage == work.stage
-            and entry[-1] not in self._alone
-            and self.workshop.group_key(entry[-1]) == key
-        ]
+        like = self._ready.like(
+            lambda other: (
+                other.stage == work.stage
+                and other not in self._alone
+                and self.workshop.group_key(other) == key
+            )
+        )
         others = like[: packing.size(1 + len(like), self._free()) - 1]
-        chosen = set(others)
-        self._ready = [entry for entry in self._ready if entry not in chosen]
-        heapq.heapify(self._ready)
-        return [work, *(entry[-1] for entry in others)]
+        self._ready.remove(set(others))
+        return [work, *others]
 
     def _free(self) -> int:
         """Return how many more processes may run."""
@@ -279,7 +260,7 @@ class Scheduler:
             else:
                 self._alone.add(running.work)
                 self.observer.lost(running)
-                self._make_ready(running.work)
+                self._ready.add(running.work)
         return bool(ended)
 
     def _is_in_doubt(self, running: Running, outcome: Outcome) -> bool:
@@ -308,10 +289,6 @@ class Scheduler:
         lines = self.workshop.failure(running.work, running.job, outcome)
         return Result(FAILED, seconds, lines)
 
-    def _open(self) -> list[Node]:
-        busy = {running.work for running in self._running}
-        return [n for w, n in self.graph.items() if w not in self._results and w not in busy]
-
     def _failed(self, work: Work) -> bool:
         return work in self._results and not self._results[work].good
 
@@ -329,22 +306,19 @@ class Scheduler:
             if result.state == INTERRUPTED:
                 # What needed it is given up with the rest.
                 continue
-            for node in self._needed_by.get(work, []):
-                if node.work in self._results:
-                    continue
-                self._unmet[node.work] -= 1
-                if not result.good:
-                    ended.append((node.work, Result(BLOCKED, lines=self._blockers(node))))
-                elif self._unmet[node.work] == 0:
-                    self._make_ready(node.work)
-
-    def _make_ready(self, work: Work) -> None:
-        heapq.heappush(self._ready, (PRIORITY[work.stage], self._order[work], work))
+            if result.good:
+                self._ready.meet(work)
+                continue
+            ended += [
+                (node.work, Result(BLOCKED, lines=self._blockers(node)))
+                for node in self._ready.needing(work)
+                if node.work not in self._results
+            ]
 
     def _cancel(self, *, kill: bool) -> None:
         for running in self._running:
             self.launcher.cancel(running.handle, kill=kill)
 
     def _give_up(self) -> None:
-        for node in self._open():
-            self._end(node.work, Result(INTERRUPTED))
+        for work in [work for work in self.graph if work not in self._results]:
+            self._end(work, Result(INTERRUPTED))
