@@ -143,17 +143,22 @@ def test_a_failed_stage_is_tried_again_by_the_next_matrix(lab: Lab) -> None:
     assert len(lab.runs()) == 2
 
 
+def asleep(lab: Lab) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """Start a matrix; returns it with its jobs, trainings that sleep."""
+    lab.config("first", run__notes="train sleeps", run__short_name="first")
+    lab.targets("first")
+    process = lab.start()
+    wait_until(lambda: states(lab) == ["running", "running"])
+    return process, children(process)
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
 )
 def test_a_stop_reaches_all_jobs_and_the_same_command_continues(
     lab: Lab, number: signal.Signals, code: int
 ) -> None:
-    lab.config("first", run__notes="train sleeps", run__short_name="first")
-    lab.targets("first")
-    process = lab.start()
-    wait_until(lambda: states(lab) == ["running", "running"])
-    jobs = children(process)
+    process, jobs = asleep(lab)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == code
@@ -166,11 +171,7 @@ def test_a_stop_reaches_all_jobs_and_the_same_command_continues(
 
 
 def test_a_second_ctrl_c_kills(lab: Lab) -> None:
-    lab.config("first", run__notes="train sleeps", run__short_name="first")
-    lab.targets("first")
-    process = lab.start()
-    wait_until(lambda: states(lab) == ["running", "running"])
-    jobs = children(process)
+    process, jobs = asleep(lab)
     for job in jobs:
         job.suspend()
     process.send_signal(signal.SIGINT)
@@ -183,11 +184,7 @@ def test_a_second_ctrl_c_kills(lab: Lab) -> None:
 
 
 def test_killed_with_9_its_jobs_leave_and_a_new_matrix_waits_for_them(lab: Lab) -> None:
-    lab.config("first", run__notes="train sleeps", run__short_name="first")
-    lab.targets("first")
-    process = lab.start()
-    wait_until(lambda: states(lab) == ["running", "running"])
-    jobs = children(process)
+    process, jobs = asleep(lab)
     # Held, so that they still live when the new matrix comes, however long its start takes.
     for job in jobs:
         job.suspend()
@@ -223,11 +220,7 @@ def test_two_matrices_at_once_in_one_folder_are_refused(lab: Lab) -> None:
 
 
 def test_a_matrix_that_was_taken_over_leaves_all_to_the_other(lab: Lab) -> None:
-    lab.config("first", run__notes="train sleeps", run__short_name="first")
-    lab.targets("first")
-    process = lab.start()
-    wait_until(lambda: states(lab) == ["running", "running"])
-    jobs = children(process)
+    process, jobs = asleep(lab)
     (token,) = (lab.path / "runs" / ".matrix.lease").iterdir()
     token.rename(token.with_name(f"{10**11}~elsewhere~boot~0~1~0.000~0"))
     _, err = process.communicate(timeout=30)

@@ -7,8 +7,8 @@ from typing import Any
 from makerlab.audit.findings import Evidence, Skip, close
 from makerlab.audit.subject import AuditedRun
 from makerlab.evaluation.objective import NET_PROFIT, headline_metric
+from makerlab.runs.directory import SUMMARY
 
-SUMMARY = "runs_summary.csv"
 _SEGMENTS = ("valid", "test")
 _PARTS = {"value": "", "low": "_low", "high": "_high"}
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from makerlab.audit.findings import Evidence
 from makerlab.audit.subject import AuditedRun
-from makerlab.audit.summary_rows import SUMMARY
 from makerlab.config import SYNTHETIC
 from makerlab.data.synthetic import START_MS, generate_candles
+from makerlab.runs.directory import SUMMARY
 
 _MARKET_NAME = re.compile(
     r"(?<![a-z0-9])(btc|eth|sol|xrp|bnb|doge|ada|[a-z0-9]{2,6}[-_]?(usdt|usdc|usd|eur)|binance|"

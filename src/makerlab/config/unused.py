@@ -10,16 +10,14 @@ TUNED_KEYS = tuple(f"train.{name}" for name in SearchSpace.model_fields)
 """What tuning chooses, whatever a config says of it."""
 
 
-def replaced_by(path: Path, overlays: Sequence[Path]) -> list[str]:
-    """Return the dotted keys that a config file gives and an overlay gives again, in order."""
-    own = read_yaml(path)
+def replaced_keys(
+    path: Path, *, overlays: Sequence[Path], tuned: bool
+) -> tuple[list[str], list[str]]:
+    """Return the dotted keys of a config file that tuning chooses, and those an overlay gives."""
+    own = list(given_keys(read_yaml(path)))
+    chosen = [key for key in own if tuned and key in TUNED_KEYS]
     again = {key for overlay in overlays for key in given_keys(read_yaml(overlay))}
-    return [key for key in given_keys(own) if key in again]
-
-
-def replaced_by_tuning(path: Path) -> list[str]:
-    """Return the dotted keys that a config file gives and that tuning chooses, in order."""
-    return [key for key in given_keys(read_yaml(path)) if key in TUNED_KEYS]
+    return chosen, [key for key in own if key in again]
 
 
 def used_settings(config: Config, *, tuned: bool) -> dict[str, object]:

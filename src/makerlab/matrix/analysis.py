@@ -6,6 +6,7 @@ from pathlib import Path
 
 from makerlab.files import content_hash, file_hash, write_json
 from makerlab.matrix.options import MatrixOptions
+from makerlab.runs.directory import REPORT, SUMMARY, TABLES
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -31,12 +32,12 @@ def has_results(options: MatrixOptions) -> bool:
 
 def summary_path(options: MatrixOptions) -> Path:
     """Return where the table of all runs lies."""
-    return options.runs_dir / "runs_summary.csv"
+    return options.runs_dir / SUMMARY
 
 
 def tables_path(options: MatrixOptions) -> Path:
     """Return where the last analysis keeps what it told."""
-    return options.runs_dir / "runs_summary.txt"
+    return options.runs_dir / TABLES
 
 
 def _stamp(options: MatrixOptions) -> Path:
@@ -57,7 +58,7 @@ def _state(options: MatrixOptions) -> dict[str, str]:
         "summary": file_hash(summary_path(options)),
         "tables": file_hash(tables_path(options)),
         "plots": content_hash([str(options.plots_dir), plots]),
-        "report": str((options.runs_dir / "report.html").is_file()),
+        "report": str((options.runs_dir / REPORT).is_file()),
     }
 
 

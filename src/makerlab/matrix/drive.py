@@ -39,7 +39,7 @@ from makerlab.matrix.scheduler import (
     Scheduler,
 )
 from makerlab.matrix.watch import Watcher
-from makerlab.runs.directory import groups_directory
+from makerlab.runs.directory import REPORT, groups_directory
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 from makerlab.runs.stopping import StopRequest
@@ -227,7 +227,7 @@ class _Drive:
         if "analyze" in self.options.stages and summary.is_file():
             self.say(f"summary: {summary}")
             self.say(f"plots: {self.options.plots_dir}")
-            page = self.options.runs_dir / "report.html"
+            page = self.options.runs_dir / REPORT
             written = page if page.is_file() else "make report"
             self.say(f"a report to open in a browser: {written}")
         if failures:

@@ -1,6 +1,6 @@
 """What a matrix would start: exact commands and batch scripts, nothing started, nothing written."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -40,16 +40,18 @@ def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
         options.stages,
         folds=folds_of(experiments),
     )
-    open_work = [work for work in graph if not ledger.is_done(work)]
+    open_work = dict.fromkeys(work for work in graph if not ledger.is_done(work))
     workshop = StageWorkshop(ledger, root, settings)
     limit = places(settings, options.jobs)
     for note in notes(experiments, options):
         output.write(f"# note: {note}\n")
     output.write(f"# {len(graph) - len(open_work)} of {len(graph)} are done\n")
     for stage in [stage for stage in STAGES if stage in options.stages]:
-        works = [work for work in open_work if work.stage == stage]
-        later = [work for work in works if _waits(work, ledger, open_work)]
-        ready = [work for work in works if work not in later]
+        ready: list[Work] = []
+        later: list[Work] = []
+        for work in open_work:
+            if work.stage == stage:
+                (later if _waits(work, ledger, open_work) else ready).append(work)
         jobs = _jobs(workshop, ledger, ready, free=limit)
         if jobs:
             output.write(f"\n# {stage}\n")
@@ -66,7 +68,7 @@ def show_matrix(options: MatrixOptions, *, root: Path, output: TextIO) -> int:
     return 0
 
 
-def _waits(work: Work, ledger: Ledger, open_work: list[Work]) -> bool:
+def _waits(work: Work, ledger: Ledger, open_work: Collection[Work]) -> bool:
     """Whether the job of a piece of work is not known before an earlier stage has run."""
     if work.stage == "tune":
         return False

@@ -59,6 +59,10 @@ class Ledger:
         """Return the effective config of a run, tuned parameters included; its seed is any."""
         return self._effective(work, self._study(work))[0]
 
+    def tune_key(self, work: Work) -> str:
+        """Return the key of the study behind this work."""
+        return keys.tune_key(self._config_to_tune(work))
+
     def train_key(self, work: Work) -> str:
         """Return the key of a run."""
         return self._effective(work, self._study(work))[1].train(_seed(work))

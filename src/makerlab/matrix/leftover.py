@@ -10,10 +10,9 @@ from makerlab.errors import UserError
 from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import Work, build_graph, folds_of, load_experiment, read_targets
-from makerlab.matrix.record import settings_in_environment, take_over_environment
+from makerlab.matrix.record import settings_variables, take_over_environment
 from makerlab.matrix.repeat import command_of
 from makerlab.matrix.run_index import INTERRUPTED
-from makerlab.runs import keys
 from makerlab.runs.directory import find_studies
 from makerlab.runs.manifest import RUNNING
 from makerlab.runs.owner import is_alive
@@ -99,11 +98,7 @@ def _key(ledger: Ledger, work: Work) -> str | None:
     if work.config_name not in ledger.experiments:
         return None
     try:
-        if work.stage == "tune":
-            config = ledger.experiments[work.config_name].config
-            changes = {} if work.fold is None else {"data_split.fold": work.fold}
-            return keys.tune_key(config.with_values(changes) if changes else config)
-        return ledger.train_key(work)
+        return ledger.tune_key(work) if work.stage == "tune" else ledger.train_key(work)
     except UserError:
         return None
 
@@ -143,7 +138,7 @@ def _continued_by(options: MatrixOptions, names: set[str]) -> set[str]:
 @contextlib.contextmanager
 def _settings(environment: Mapping[str, str]) -> Iterator[None]:
     """Let configs be read with another matrix's environment variables."""
-    before = settings_in_environment()
+    before = settings_variables()
     take_over_environment(environment)
     try:
         yield

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from makerlab.config import Config, warnings_of
-from makerlab.config.unused import replaced_by, replaced_by_tuning, used_settings
+from makerlab.config.unused import replaced_keys, used_settings
 from makerlab.errors import UserError, nearest
+from makerlab.files import content_hash
 from makerlab.matrix.lengths import check_lengths
 from makerlab.matrix.options import MatrixOptions
 from makerlab.runs.keys import data_key
@@ -140,18 +141,18 @@ def notes(experiments: list[Experiment], options: MatrixOptions) -> Iterator[str
     overlaid: dict[str, None] = {}
     for each in experiments:
         overlays = [profile_path(each.path, options.profile)] if options.profile else []
-        if tuned:
-            chosen |= dict.fromkeys(replaced_by_tuning(each.path))
-        overlaid |= dict.fromkeys(replaced_by(each.path, overlays))
+        by_tuning, by_overlay = replaced_keys(each.path, overlays=overlays, tuned=tuned)
+        chosen |= dict.fromkeys(by_tuning)
+        overlaid |= dict.fromkeys(by_overlay)
     reasons = [f"{', '.join(chosen)} (tuning chooses)"] if chosen else []
     rest = [key for key in overlaid if key not in chosen]
     reasons += [f"{', '.join(rest)} (profile {options.profile} sets)"] if rest else []
     if reasons:
         yield f"what the configs say of these keys is not used: {'; '.join(reasons)}"
-    used = [used_settings(each.config, tuned=tuned) for each in experiments]
-    for place, each in enumerate(experiments):
-        if used[place] in used[:place]:
-            other = experiments[used.index(used[place])]
+    first: dict[str, Experiment] = {}
+    for each in experiments:
+        other = first.setdefault(content_hash(used_settings(each.config, tuned=tuned)), each)
+        if other is not each:
             alike = f"{each.path} differs from {other.path} in nothing that is used"
             yield f"{alike}; expect equal results"
 

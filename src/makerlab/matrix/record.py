@@ -27,7 +27,7 @@ __all__ = [
     "describe",
     "read_record",
     "record_path",
-    "settings_in_environment",
+    "settings_variables",
     "take_over_environment",
 ]
 
@@ -68,7 +68,7 @@ class MatrixRecord:
             "started": utc(datetime.datetime.now(datetime.UTC)),
             "ended": None,
             "arguments": options.to_dict(),
-            "environment": settings_in_environment(),
+            "environment": settings_variables(),
             "unfinished": [],
             "running": [],
             "failures": [],
@@ -159,13 +159,13 @@ def describe(work: Work) -> dict[str, Any]:
     }
 
 
-def settings_in_environment() -> dict[str, str]:
+def settings_variables() -> dict[str, str]:
     """Return the settings that this process was given by environment variables."""
     return {key: text for key, text in os.environ.items() if key.startswith(ENVIRONMENT_PREFIX)}
 
 
 def take_over_environment(settings: Mapping[str, str]) -> None:
     """Let this process have the settings of another instead of its own."""
-    for name in settings_in_environment():
+    for name in settings_variables():
         del os.environ[name]
     os.environ.update(settings)

@@ -25,7 +25,7 @@ from makerlab.matrix.record import (
     RUNNING,
     describe,
     read_record,
-    settings_in_environment,
+    settings_variables,
     take_over_environment,
 )
 from makerlab.matrix.repeat import command_of
@@ -140,7 +140,7 @@ class _Reader:
             fraction=self._record["fraction"] if running else None,
             seconds_left=self._record["seconds_left"] if running else None,
             rows=tuple(rows),
-            command=command_of(self._options, settings_in_environment()),
+            command=command_of(self._options, settings_variables()),
             leftovers=tuple(find_leftovers(self._ledger, graph, self._unended())),
         )
 

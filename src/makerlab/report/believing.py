@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.evidence import Evidence, GroupEvidence
-from makerlab.report.judgement import overfitting_note
-from makerlab.report.words import NOTHING, interval, number, p_value, signed, table
+from makerlab.report.judgement import overfitting_sentence
+from makerlab.report.words import NOTHING, counted, interval, number, p_value, signed, table
 
 
 def evidence_lines(summaries: Sequence[ConfigSummary], *, top_k: int) -> Iterator[str]:
@@ -82,14 +82,14 @@ def track_record(found: Evidence) -> str:
 def _choosing(evidence: GroupEvidence) -> Iterator[str]:
     behind, found = evidence.behind, evidence.overfitting
     yield (
-        f"Behind every row: {_count(behind.trials, 'tuning trial')} and "
-        f"{_count(behind.runs, 'training run')} of {_count(behind.variants, 'variant')} ever "
+        f"Behind every row: {counted(behind.trials, 'tuning trial')} and "
+        f"{counted(behind.runs, 'training run')} of {counted(behind.variants, 'variant')} ever "
         "started on these data, deleted and failed ones too."
     )
     if behind.damaged:
-        yield f"{_count(behind.damaged, 'line')} of the registry can't be read and are not counted."
-    shown = f"{found.probability:.2f}" if found.probability is not None else "not known"
-    yield f"Probability of backtest overfitting: {shown} ({overfitting_note(found)})."
+        lines = counted(behind.damaged, "line")
+        yield f"{lines} of the registry can't be read and are not counted."
+    yield overfitting_sentence(found)
 
 
 def verdicts(summaries: Sequence[ConfigSummary], *, top_k: int) -> Iterator[str]:
@@ -128,19 +128,13 @@ def _sentence(summary: ConfigSummary) -> str:
             sentence += f", over {over}; p {p_value(verdict.p_adjusted)} corrected"
     if verdict.folds:
         sentence += f"; {verdict.folds} of {summary.folds_planned} folds"
-    sentence += f"; {_count(verdict.seeds, 'seed')}{' each' if verdict.folds else ''}"
-    sentence += f", {_count(summary.trials, 'trial')} of its own."
+    sentence += f"; {counted(verdict.seeds, 'seed')}{' each' if verdict.folds else ''}"
+    sentence += f", {counted(summary.trials, 'trial')} of its own."
     if summary.lacks_folds:
         sentence += " Folds are missing: this is not the walk-forward that was planned."
     if verdict.earned_more:
         sentence += f" On test these earned more: {', '.join(verdict.earned_more)}."
     if summary.left_out:
-        repeated = _count(summary.left_out, "older run")
+        repeated = counted(summary.left_out, "older run")
         sentence += f" {repeated} with the same settings and seed left out."
     return sentence
-
-
-def _count(count: int | None, noun: str) -> str:
-    if count is None:
-        return f"an unknown number of {noun}s"
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -50,6 +50,12 @@ def judgements_of(standings: Sequence[Standing]) -> Mapping[str, list[Cell]]:
     return found
 
 
+def overfitting_sentence(found: Overfitting) -> str:
+    """Return the probability of overfitting in words, with what it is made of."""
+    shown = "not known" if found.probability is None else f"{found.probability:.2f}"
+    return f"Probability of backtest overfitting: {shown} ({overfitting_note(found)})."
+
+
 def overfitting_note(found: Overfitting) -> str:
     """Return what the probability of overfitting is made of, or why there is none."""
     if found.reason is not None:

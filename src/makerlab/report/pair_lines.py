@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from makerlab.report.by_config import ConfigSummary
 from makerlab.report.pairs import Pair, PairedDifference, all_pairs
 from makerlab.report.verdict import LEVEL
-from makerlab.report.words import NOTHING, number, p_value, signed, table
+from makerlab.report.words import NOTHING, counted, number, p_value, signed, table
 
 SIGNS = {"better": "+", "worse": "-", "not distinguishable": "=", "unknown": "?"}
 
@@ -97,13 +97,8 @@ def difference_words(found: PairedDifference, *, headline: str) -> str:
     if difference.value is None:
         return ""
     sign = signed(difference) if difference.low is not None else number(difference.value)
-    over = f"{found.seeds} {_plural('seed', found.seeds)} and "
-    over += f"{found.periods} {_plural(found.period, found.periods)} together"
+    over = f"{counted(found.seeds, 'seed')} and {counted(found.periods, found.period)} together"
     if found.folds:
-        over = f"{found.folds} {_plural('fold', found.folds)}"
+        over = counted(found.folds, "fold")
     p = "" if found.p is None else f"; p {p_value(found.p)}"
     return f"{headline} {sign} per {found.unit}, over {over}{p}"
-
-
-def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"

@@ -36,6 +36,13 @@ def p_value(value: float) -> str:
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def counted(count: int | None, noun: str) -> str:
+    """Return how many there are of something, in words."""
+    if count is None:
+        return f"an unknown number of {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> list[str]:
     """Return the lines of a table; None is a dash."""
     text = tabulate(

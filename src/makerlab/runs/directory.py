@@ -12,6 +12,10 @@ from makerlab.errors import UserError, nearest
 
 MODEL = "model.zip"
 BEST_MODEL = "best_model.zip"
+REPORT = "report.html"
+SUMMARY = "runs_summary.csv"
+TABLES = "runs_summary.txt"
+"""What a person reads of an analysis, for whoever wants to read it again."""
 
 
 _RUN_NAME = re.compile(r"\d{8}_\d{6}_.+_seed\d+")
@@ -76,7 +80,7 @@ class RunDirectory:
     @property
     def page(self) -> Path:
         """The run's own page of the report."""
-        return self.path / "report.html"
+        return self.path / REPORT
 
     @property
     def evaluation(self) -> "EvaluationDirectory":

@@ -15,7 +15,7 @@ PARENT_VARIABLE = "MAKERLAB_PARENT_PID"
 
 def what_continues(alone: str) -> str:
     """Return what continues work that is stopped: the matrix that began it, else `alone`."""
-    return "the next make matrix" if PARENT_VARIABLE in os.environ else alone
+    return alone if _parent() is None else "the next make matrix"
 
 
 def leave_with_parent(*, every: float = 0.1) -> None:
@@ -23,16 +23,22 @@ def leave_with_parent(*, every: float = 0.1) -> None:
 
     For work that keeps no state and writes whole files. A process that is no job stays.
     """
-    parent = os.environ.get(PARENT_VARIABLE)
+    parent = _parent()
     if parent is None:
         return
 
-    def watch(parent: int = int(parent)) -> None:
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(every)
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _parent() -> int | None:
+    """Return the process that began this one as its job, None for what a user began."""
+    parent = os.environ.get(PARENT_VARIABLE)
+    return int(parent) if parent else None
 
 
 class StopRequest:
@@ -43,8 +49,7 @@ class StopRequest:
         self._previous: dict[int, Any] = {}
         self._clock = clock
         self._looked = clock()
-        parent = os.environ.get(PARENT_VARIABLE)
-        self._parent = int(parent) if parent else None
+        self._parent = _parent()
 
     def __enter__(self) -> "StopRequest":
         for number in (signal.SIGTERM, signal.SIGINT):

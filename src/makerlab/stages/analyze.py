@@ -15,15 +15,13 @@ from makerlab.report.records import RunRecord, read_runs
 from makerlab.report.stored import HEADLINES
 from makerlab.report.summary import configs_table, csv_text, runs_table
 from makerlab.report.tables import group_lines
+from makerlab.runs.directory import SUMMARY, TABLES
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 from makerlab.runs.stopping import leave_with_parent
 from makerlab.stages.collector import no_garbage_collection
 from makerlab.stages.describe import descriptions
 
-SUMMARY = "runs_summary.csv"
-TABLES = "runs_summary.txt"
-"""What a person reads of it, for whoever wants to read it again."""
 SPREADSHEET = "runs_summary.xlsx"
 BY_CONFIG = "runs_by_config.csv"
 MOST_PLOTS = 24

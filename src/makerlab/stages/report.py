@@ -14,12 +14,11 @@ from makerlab.report.html.sources import Sources
 from makerlab.report.html.studies import Studies
 from makerlab.report.ranking import RankingGroup, check_column, metric_of, ranking_groups
 from makerlab.report.records import RunRecord, read_runs
+from makerlab.runs.directory import REPORT
 from makerlab.runs.owner import check_writable
 from makerlab.runs.progress import Report
 from makerlab.stages.collector import no_garbage_collection
 from makerlab.stages.describe import descriptions
-
-REPORT = "report.html"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 from makerlab.report.believing import PSR_BESIDE_VERDICT, track_record
-from makerlab.report.by_config import ConfigSummary
 from makerlab.report.evidence import Evidence
 from makerlab.report.html.numbers import NOTHING, plain, whole
 from makerlab.report.html.view import Table
-from makerlab.report.judgement import overfitting_note
 
 _HEADER = (
     "config",
@@ -44,15 +42,6 @@ def _cells(found: Evidence) -> tuple[str, ...]:
         whole(found.trials),
         track_record(found).replace("-", NOTHING),
     )
-
-
-def overfitting_sentence(configs: Sequence[ConfigSummary]) -> str:
-    """Return the probability of backtest overfitting over a group, or why there is none."""
-    if not configs:
-        return ""
-    found = configs[0].group.overfitting
-    shown = "not known" if found.probability is None else _probability(found.probability)
-    return f"Probability of backtest overfitting: {shown} ({overfitting_note(found)})."
 
 
 def _probability(value: float | None) -> str:

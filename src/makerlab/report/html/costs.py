@@ -6,7 +6,7 @@ import numpy as np
 
 from makerlab.report.html.numbers import centre, with_interval, words
 from makerlab.report.html.scales import Scale, linear
-from makerlab.report.html.svg import OWN, Chart, Key, Style, legend
+from makerlab.report.html.svg import OWN, WIDTH, Chart, Key, Style, legend
 from makerlab.report.html.view import POLICY, Figure, Panel, Section, Subject, Table
 from makerlab.statistics.bootstrap import Estimate
 
@@ -54,7 +54,7 @@ def _panel(subject: Subject) -> Panel | None:
         y=_rows(names),
         x_label="per test episode, quote currency",
         y_label="",
-        height=66 + _ROW * len(names),
+        size=(WIDTH, 66 + _ROW * len(names)),
         left=188,
         rows=True,
     )

@@ -112,10 +112,8 @@ def _figure(
         name: np.array([of_pieces(curve, cuts) for curve in curves])
         for name, curves in lines.items()
     }
-    width, height = NARROW
     chart = Chart(
-        width=width,
-        height=height,
+        size=NARROW,
         x=times(ends_ms),
         y=linear(np.concatenate([values.ravel() for values in thinned.values()]).tolist()),
         x_label="time (UTC)",

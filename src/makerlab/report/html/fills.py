@@ -72,10 +72,8 @@ def _markouts(subject: Subject) -> Sequence[Figure]:
     known = [bound for found in table.values() for each in found.values() for bound in each]
     if not names:
         return []
-    width, height = NARROW
     chart = Chart(
-        width=width,
-        height=height,
+        size=NARROW,
         x=categories([f"{bars} bar{'s' if bars > 1 else ''}" for bars in MARKOUT_BARS]),
         y=linear([bound for bound in known if bound is not None], zero=True),
         x_label="after the fill's bar",
@@ -125,10 +123,8 @@ def _histogram(caption: str, bought: Floats, sold: Floats, note: str) -> Figure:
     low, high = np.quantile(both, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     counts = [np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] for side in (bought, sold)]
-    width, height = NARROW
     chart = Chart(
-        width=width,
-        height=height,
+        size=NARROW,
         x=linear(edges.tolist()),
         y=mirrored(counts[0].tolist(), counts[1].tolist()),
         x_label="basis points",

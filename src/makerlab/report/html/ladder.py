@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from makerlab.report.html.numbers import with_interval
 from makerlab.report.html.scales import Scale, linear
-from makerlab.report.html.svg import Chart, Style
+from makerlab.report.html.svg import WIDTH, Chart, Style
 from makerlab.statistics.bootstrap import Estimate
 
 _ROW = 30
@@ -28,7 +28,7 @@ def ladder(rungs: Sequence[Rung], styles: Mapping[str, Style], *, label: str) ->
         y=Scale(0.5 - len(rungs), 0.5, ticks),
         x_label=label,
         y_label="",
-        height=66 + _ROW * len(rungs),
+        size=(WIDTH, 66 + _ROW * len(rungs)),
         left=_LEFT,
         rows=True,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from makerlab.report.by_config import ConfigSummary, Standing
 from makerlab.report.html.artefacts import Shelf
-from makerlab.report.html.believing import evidence_table, overfitting_sentence
+from makerlab.report.html.believing import evidence_table
 from makerlab.report.html.costs import PARTS, costs_section
 from makerlab.report.html.curves import curves_section
 from makerlab.report.html.facts import Fact, facts
@@ -28,6 +28,7 @@ from makerlab.report.html.verdicts import (
     verdict_rows,
 )
 from makerlab.report.html.view import Section, Subject, Table
+from makerlab.report.judgement import overfitting_sentence
 from makerlab.report.ranking import RankingGroup, notes_of
 from makerlab.report.records import RunRecord, why_not_ranked
 from makerlab.report.stored import HEADLINES
@@ -98,7 +99,7 @@ def _group(number: int, standing: Standing, sources: Sources) -> GroupView:
         pairs=pairs_table(configs),
         facts=tuple(facts(group, group.records or _all(group), shelf)),
         evidence=evidence_table([(config.label, config.evidence) for config in configs]),
-        overfitting=overfitting_sentence(configs),
+        overfitting=overfitting_sentence(configs[0].group.overfitting) if configs else "",
         rows=tuple(verdict_rows(configs)),
         notes=tuple(f"{note[:1].upper()}{note[1:]}." for note in notes_of(group)),
         table=runs_table(standing),

@@ -13,7 +13,8 @@ from markupsafe import Markup, escape
 
 from makerlab.report.html.scales import Floats, Scale
 
-WIDTH, HEIGHT = 460, 250
+WIDTH = 460
+USUAL = (WIDTH, 250)
 # Where three stand beside each other: the smaller the picture, the larger its letters.
 NARROW = (370, 230)
 COLOURS = 7
@@ -59,8 +60,7 @@ class Chart:
         y: Scale,
         x_label: str,
         y_label: str,
-        width: int = WIDTH,
-        height: int = HEIGHT,
+        size: tuple[int, int] = USUAL,
         left: int = _LEFT,
         rows: bool = False,
     ) -> None:
@@ -70,7 +70,7 @@ class Chart:
         """
         self._zero_rows = not rows
         self._x, self._y = x, y
-        self._width, self._height, self._left = width, height, left
+        (self._width, self._height), self._left = size, left
         self._labels = (x_label, y_label)
         self._parts: list[str] = []
 

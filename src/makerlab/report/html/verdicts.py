@@ -9,6 +9,7 @@ from makerlab.report.by_config import ConfigSummary
 from makerlab.report.html.numbers import whole, with_interval, words
 from makerlab.report.html.scales import Scale, linear
 from makerlab.report.verdict import Outcome, Verdict
+from makerlab.report.words import p_value
 from makerlab.statistics.bootstrap import Estimate
 
 WORDS: Mapping[Outcome, str] = {
@@ -123,7 +124,7 @@ def _kind(verdict: Verdict) -> str:
     if verdict.difference.value is None:
         return "over episodes alone"
     p = verdict.p_adjusted
-    shown = "" if p is None else f"; p {'below 0.001' if p < 0.001 else f'{p:.3f}'} corrected"
+    shown = "" if p is None else f"; p {p_value(p)} corrected"
     if verdict.folds:
         return f"over {verdict.folds} folds{shown}"
     return f"over seeds and days together{shown}"
