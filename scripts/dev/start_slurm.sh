@@ -74,7 +74,7 @@ start() {
     alive "$home/slurmd.pid" slurmd || slurmd -f "$conf" -N localhost
     for _ in $(seq 100); do
         case $(SLURM_CONF=$conf sinfo -h -o %T 2>/dev/null) in
-            idle* | mixed* | alloc*) echo "$conf" && return ;;
+            idle* | mixed* | alloc* | comp*) echo "$conf" && return ;;
         esac
         sleep 0.2
     done

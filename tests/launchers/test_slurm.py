@@ -34,6 +34,16 @@ while count < steps:
 state.write_text(str(count))
 """
 
+# Waits for a file.
+WAITS = """\
+import sys, time
+from pathlib import Path
+with Path(sys.argv[2]).open("a") as file:
+    file.write("started\\n")
+while not Path(sys.argv[1]).exists():
+    time.sleep(0.1)
+"""
+
 
 @pytest.fixture
 def launcher(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlurmLauncher:
@@ -125,22 +135,36 @@ def test_what_slurm_refuses_is_one_line(
         launcher.poll(handle)
 
 
+@pytest.mark.parametrize("ends_in_silence", [False, True], ids=["runs on", "ends meanwhile"])
 def test_jobs_outlive_a_silent_controller(
-    launcher: SlurmLauncher, slurm: Slurm, python: Python, tmp_path: Path
+    launcher: SlurmLauncher, slurm: Slurm, python: Python, tmp_path: Path, ends_in_silence: bool
 ) -> None:
-    starts = tmp_path / "starts"
-    handle = launcher.submit(python(COUNTS, tmp_path / "state", starts, 150))
+    starts, may_end = tmp_path / "starts", tmp_path / "may end"
+    handle = launcher.submit(python(WAITS, may_end, starts))
     wait_for(starts, launcher, handle)
-    # A controller knows after its death what it had written down, which it does every few seconds.
+    # A controller knows after its death what it had written down, a few seconds after a change.
+    # What is written first may have been gathered before the job began.
     written = slurm.conf.parent / "state" / "job_state"
-    deadline = time.monotonic() + 60.0
-    while not written.exists() or written.stat().st_mtime <= starts.stat().st_mtime:
-        assert time.monotonic() < deadline, "the controller has not saved its state"
-        time.sleep(0.1)
+    number = job_id(launcher, tmp_path, slurm)
+    for comment in ("first", "second"):
+        before, deadline = time.time(), time.monotonic() + 60.0
+        slurm.run("scontrol", "update", f"JobId={number}", f"Comment={comment}")
+        while not written.exists() or written.stat().st_mtime <= before:
+            assert time.monotonic() < deadline, "the controller has not saved its state"
+            time.sleep(0.1)
     controller = int((slurm.conf.parent / "slurmctld.pid").read_text())
     subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(controller)], check=True)
     assert launcher.poll(handle) is None
+    if ends_in_silence:
+        (task,) = read_batches(tmp_path / "runs")
+        may_end.touch()
+        deadline = time.monotonic() + 60.0
+        while not task.batch.outcome(task.index).exists():
+            assert time.monotonic() < deadline, "the job has not ended"
+            time.sleep(0.1)
+        time.sleep(3.0)  # its node has tried to tell the controller
     slurm.start()
+    may_end.touch()
     assert wait(launcher, handle) == Outcome(0)
     assert starts.read_text() == "started\n"
 

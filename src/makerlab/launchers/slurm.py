@@ -215,7 +215,10 @@ class SlurmLauncher:
             return None
         if entry is not None and not entry.ended:
             submitted.gone = None
-            return None
+            # A node that could not reach the controller at a job's end tells it a minute late or
+            # more; work that is done need not wait for that.
+            if not (entry.completing and _read_status(task) == 0):
+                return None
         status = _read_status(task)
         if status is None and self._may_speak(submitted, entry):
             return None

@@ -51,6 +51,11 @@ class Entry:
         """Whether it has yet to begin, for the first time or again."""
         return self.state == PENDING
 
+    @property
+    def completing(self) -> bool:
+        """Whether its processes have ended, and the controller waits for its node to say so."""
+        return self.state == "COMPLETING"
+
     def sentence(self) -> str:
         """Return how it stands as a person reads it."""
         where = f" on {self.node}" if self.node else ""
