@@ -107,6 +107,7 @@ READERS = {
     "sbx": _sbx,
     "linearity": _linearity,
     "matrix": _matrix,
+    "matrix_short": _matrix,
     "kernel": _kernel,
     "environment": _environment,
     "evaluation": _evaluation,

@@ -19,6 +19,7 @@ _EVIDENCE = (
     "trials_behind",
     "test_min_track_record",
 )
+_NAMES = tuple(field.name for field in dataclasses.fields(Evidence))
 _TOGETHER = ("pbo", "pbo_note", "verdict_on_test", "verdict_p", "verdict_level", "verdict_note")
 
 JUDGEMENT = (*_EVIDENCE, *_TOGETHER)
@@ -31,7 +32,7 @@ def judgement(evidence: Evidence, config: ConfigSummary | None) -> list[Cell]:
     An infinite track record is `inf`. Without a config (an older run of the same settings and
     seed) there is no verdict.
     """
-    numbers: list[Cell] = list(dataclasses.astuple(evidence))
+    numbers: list[Cell] = [getattr(evidence, name) for name in _NAMES]
     if config is None:
         return numbers + [None] * len(_TOGETHER)
     found, verdict = config.group.overfitting, config.verdict

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from makerlab.config import Config
@@ -27,6 +28,9 @@ IDENTITY = FOLD | {
 PATHS = frozenset({"env.csv_path"})
 """Settings that say where something lies; what lies there is known by its hash."""
 
+_NO_SETTINGS = PATHS | IDENTITY
+"""Whatever these are, the idea under test is the same."""
+
 
 class Flattener:
     """Turns nested settings into dotted ones; sections equal to the last seen are not redone."""
@@ -40,19 +44,19 @@ class Flattener:
         for name, section in config.items():
             last = self._last.get(name)
             if last is None or last[0] != section:
-                last = self._last[name] = (section, dict(_flattened(section, name)))
+                last = self._last[name] = (section, {})
+                _flattened({name: section}, "", last[1])
             result.update(last[1])
         return result
 
 
-def _flattened(value: Any, name: str) -> Iterator[tuple[str, Value]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flattened(inner, f"{name}.{key}")
-    elif isinstance(value, list):
-        yield name, json.dumps(value)
-    else:
-        yield name, value
+def _flattened(value: Mapping[str, Any], name: str, found: dict[str, Value]) -> None:
+    for key, inner in value.items():
+        dotted = f"{name}.{key}" if name else key
+        if isinstance(inner, dict):
+            _flattened(inner, dotted, found)
+        else:
+            found[dotted] = json.dumps(inner) if isinstance(inner, list) else inner
 
 
 def varying(runs: Iterable[Parameters]) -> list[str]:
@@ -61,23 +65,20 @@ def varying(runs: Iterable[Parameters]) -> list[str]:
     A setting that only some runs know counts as differing; runs whose settings are lost don't
     count, nor does what merely names a run.
     """
-    first: dict[str, Value] = {}
-    counts: dict[str, int] = {}
-    differing: set[str] = set()
-    total = 0
+    order: dict[str, None] = {}
+    always: set[str] = set()
+    seen: set[tuple[str, Value]] = set()
     for parameters in filter(None, runs):
-        total += 1
-        for name, value in parameters.items():
-            if name not in first:
-                first[name], counts[name] = value, 1
-            else:
-                counts[name] += 1
-                if value != first[name]:
-                    differing.add(name)
+        if not order:
+            always = set(parameters)
+        if order.keys() != parameters.keys():
+            order |= dict.fromkeys(parameters)
+            always &= parameters.keys()
+        # Whole dictionaries at a time: of ten thousand runs, most agree on most.
+        seen.update(parameters.items())
+    values = Counter(name for name, _ in seen)
     return [
-        name
-        for name in first
-        if name not in IDENTITY and (name in differing or counts[name] < total)
+        name for name in order if name not in IDENTITY and (values[name] > 1 or name not in always)
     ]
 
 
@@ -108,12 +109,12 @@ class Variants:
         Each fold of a walk-forward is tuned on its own: what tuning chose there (`tuned`, keys of
         `train`) is no part of the idea under test, that it was tuned is.
         """
-        if parameters.get("data_split.fold") is None:
-            tuned = ()
-        chosen = {f"train.{name}" for name in tuned}
-        left_out = PATHS | IDENTITY | chosen
-        content = tuple(item for item in parameters.items() if item[0] not in left_out)
-        content += tuple((name, "tuned") for name in sorted(chosen))
+        left_out, chosen = _NO_SETTINGS, list[str]()
+        if parameters.get("data_split.fold") is not None:
+            chosen = sorted({f"train.{name}" for name in tuned})
+            left_out = left_out.union(chosen)
+        content = tuple([item for item in parameters.items() if item[0] not in left_out])
+        content += tuple([(name, "tuned") for name in chosen])
         if content not in self._known:
             self._known[content] = content_hash([list(item) for item in sorted(content)])[:12]
         return self._known[content]

@@ -8,6 +8,7 @@ from pathlib import Path
 from makerlab.errors import UserError
 from makerlab.report.parameters import Flattener, Parameters, Variants
 from makerlab.report.profits import StoredProfits, read_profits
+from makerlab.report.record_cache import FEWEST_RUNS, KEPT_METRICS, StoredRun, stored_runs
 from makerlab.report.stored import (
     NET_PROFIT,
     StoredManifest,
@@ -111,11 +112,14 @@ def read_runs(runs_dir: Path, *, baseline_metrics: frozenset[str]) -> list[RunRe
         raise UserError(f"{runs_dir}: no such directory of runs; {_WAY_OUT}")
     if not runs_dir.is_dir():
         raise UserError(f"{runs_dir}: found a file, expected a directory of runs")
-    reader = _Reader(baseline_metrics)
-    records = [reader.read(run) for run in run_directories(runs_dir)]
-    if not records:
+    runs = list(run_directories(runs_dir))
+    if not runs:
         raise UserError(f"{runs_dir}: holds no runs yet; {_WAY_OUT}")
-    return records
+    reader = _Reader(baseline_metrics)
+    if len(runs) < FEWEST_RUNS or baseline_metrics != KEPT_METRICS:
+        return [reader.read(run) for run in runs]
+    kept = stored_runs(runs_dir, runs)
+    return [reader.read(run, stored) for run, stored in zip(runs, kept, strict=True)]
 
 
 def read_run(run: RunDirectory, *, baseline_metrics: frozenset[str]) -> RunRecord:
@@ -138,6 +142,9 @@ def run_directories(runs_dir: Path) -> Iterator[RunDirectory]:
                 yield run
 
 
+_Files = tuple[StoredManifest | None, StoredMetrics | None, StoredProfits | None, list[str]]
+
+
 class _Reader:
     """Reads runs, never failing for what is wrong with one of them."""
 
@@ -146,19 +153,20 @@ class _Reader:
         self._flattener = Flattener()
         self._variants = Variants()
 
-    def read(self, run: RunDirectory) -> RunRecord:
-        """Read one run; what is wrong with it is in its `problems`."""
-        manifest, state, problems = self._manifest(run)
-        metrics = profits = None
+    def read(self, run: RunDirectory, stored: StoredRun | None = None) -> RunRecord:
+        """Read one run, or take what was read before; what is wrong is in its `problems`."""
+        if stored is None:
+            manifest, metrics, profits, problems = self._files(run)
+        else:
+            manifest, metrics, profits = stored.manifest, stored.metrics, stored.profits
+            problems = []
+        state = UNKNOWN if manifest is None else _state(manifest)
         parameters: Parameters = {}
         if manifest is not None:
-            metrics, more = self._metrics(run, manifest)
-            problems += more
-        if metrics is not None:
-            profits, more = _profits(run)
-            problems += more
-        if manifest is not None:
+            problems = _failure(manifest, state) + problems
             parameters = self._flattener.parameters(manifest.config)
+            if metrics is not None:
+                problems += _disagreements(manifest, metrics)
         return RunRecord(
             algo=run.path.parent.name,
             name=run.name,
@@ -176,29 +184,17 @@ class _Reader:
             return None
         return self._variants.of(parameters, tuned=manifest.tuned)
 
-    def _manifest(self, run: RunDirectory) -> tuple[StoredManifest | None, str, list[str]]:
+    def _files(self, run: RunDirectory) -> _Files:
+        manifest = metrics = profits = None
+        problems: list[str] = []
         try:
             manifest = read_manifest(run.manifest)
-        except UserError as error:
-            return None, UNKNOWN, [str(error)]
-        state = _state(manifest)
-        return manifest, state, _failure(manifest, state)
-
-    def _metrics(
-        self, run: RunDirectory, manifest: StoredManifest
-    ) -> tuple[StoredMetrics | None, list[str]]:
-        try:
             metrics = read_metrics(run.evaluation.metrics, baseline_metrics=self._baseline_metrics)
+            if metrics is not None:
+                profits = read_profits(run.evaluation.profits)
         except UserError as error:
-            return None, [str(error)]
-        return metrics, [] if metrics is None else _disagreements(manifest, metrics)
-
-
-def _profits(run: RunDirectory) -> tuple[StoredProfits | None, list[str]]:
-    try:
-        return read_profits(run.evaluation.profits), []
-    except UserError as error:
-        return None, [str(error)]
+            problems = [str(error)]
+        return manifest, metrics, profits, problems
 
 
 def _state(manifest: StoredManifest) -> str:

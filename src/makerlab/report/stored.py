@@ -184,12 +184,12 @@ def read_metrics(path: Path, *, baseline_metrics: frozenset[str]) -> StoredMetri
 
     Raises UserError when it is damaged.
     """
-    model = _metrics_model(baseline_metrics)
+    model = metrics_model(baseline_metrics)
     return read_stored(path, model) if path.exists() else None
 
 
 @functools.cache
-def _metrics_model(baseline_metrics: frozenset[str]) -> type[StoredMetrics]:
+def metrics_model(baseline_metrics: frozenset[str]) -> type[StoredMetrics]:
     """Return the model that parses only the wanted metrics of baselines."""
     attributes = {name: f"metric_{number}" for number, name in enumerate(sorted(baseline_metrics))}
     fields: dict[str, Any] = {

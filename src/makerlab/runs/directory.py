@@ -304,6 +304,11 @@ def cache_folder(runs_dir: Path) -> Path:
     return runs_dir / "cache"
 
 
+def records_cache(runs_dir: Path) -> Path:
+    """Return where an analysis keeps what it read of many runs."""
+    return cache_folder(runs_dir) / "records.jsonl"
+
+
 def data_folders(runs_dir: Path) -> dict[str, Path]:
     """Return where opening a workbench keeps what it makes, by its arguments' names."""
     return {

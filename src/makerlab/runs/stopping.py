@@ -1,5 +1,6 @@
 """Asked to stop: SIGTERM, Ctrl-C, or the death of the process that started this one."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -30,6 +31,22 @@ def leave_with_parent(*, every: float = 0.1) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(every)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def leave_with_pool() -> None:
+    """Let this process, one of a pool, end with the process that made the pool.
+
+    When that one is killed its pool would wait for work for ever.
+    """
+    maker = multiprocessing.parent_process()
+    if maker is None:
+        return
+
+    def watch() -> None:
+        maker.join()
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
