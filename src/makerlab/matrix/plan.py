@@ -70,11 +70,23 @@ def read_targets(path: Path) -> list[tuple[int, Path]]:
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8 text, expected a list of configs") from None
     targets: list[tuple[int, Path]] = []
+    lines_by_path: dict[Path, int] = {}
+    by_name: dict[str, tuple[int, Path]] = {}
     for number, line in enumerate(lines, start=1):
         entry = line.split(" #")[0].strip()
         if entry and not entry.startswith("#"):
-            _check_target(path, number, Path(entry), targets)
-            targets.append((number, Path(entry)))
+            place, config = f"{path} line {number}", Path(entry)
+            _check_target(place, config)
+            before = lines_by_path.setdefault(config.resolve(), number)
+            if before != number:
+                raise UserError(f"{place}: {config} is listed in line {before} already")
+            before, other = by_name.setdefault(config.stem, (number, config))
+            if before != number:
+                raise UserError(
+                    f"{place}: {config} has the name of {other} in line {before}; their results "
+                    "would share a folder, rename one"
+                )
+            targets.append((number, config))
     if not targets:
         raise UserError(
             f"{path}: lists no config, expected lines such as configs/env_baseline.yaml"
@@ -82,20 +94,11 @@ def read_targets(path: Path) -> list[tuple[int, Path]]:
     return targets
 
 
-def _check_target(path: Path, number: int, config: Path, before: list[tuple[int, Path]]) -> None:
-    place = f"{path} line {number}"
+def _check_target(place: str, config: Path) -> None:
     if config.is_dir():
         raise UserError(f"{place}: {config} is a directory, expected a YAML config")
     if not config.is_file():
         raise UserError(f"{place}: no config file {config}{_near(config, ('.yaml', '.yml'))}")
-    for other_number, other in before:
-        if other.resolve() == config.resolve():
-            raise UserError(f"{place}: {config} is listed in line {other_number} already")
-        if other.stem == config.stem:
-            raise UserError(
-                f"{place}: {config} has the name of {other} in line {other_number}; their results "
-                "would share a folder, rename one"
-            )
 
 
 def load_experiments(options: MatrixOptions) -> list[Experiment]:
@@ -106,10 +109,17 @@ def load_experiments(options: MatrixOptions) -> list[Experiment]:
     """
     experiments: list[Experiment] = []
     problems: list[str] = []
+    by_hash: dict[str, Path] = {}
     for number, path in read_targets(options.targets):
         try:
             experiments.append(load_experiment(path, options))
-            _check_distinct(f"{options.targets} line {number}", experiments)
+            # Two configs with the same settings would be one experiment under two names.
+            other = by_hash.setdefault(experiments[-1].config.hash, path)
+            if other != path:
+                raise UserError(
+                    f"{options.targets} line {number}: {path} has the same settings as {other}; "
+                    "change env, train or run.short_name"
+                )
         except UserError as error:
             problems.append(" ".join(str(error).split()))
     if problems:
@@ -201,17 +211,6 @@ def weight_of(work: Work, config: Config) -> float:
         return float(trials * config.tune.train_timesteps)
     # Evaluation plays many episodes at once: about as long as this many steps of training.
     return float(config.train.total_timesteps) if work.stage == "train" else 5_000.0
-
-
-def _check_distinct(place: str, experiments: list[Experiment]) -> None:
-    """Two configs with the same settings would be one experiment under two names."""
-    *before, last = experiments
-    for other in before:
-        if other.config.hash == last.config.hash:
-            raise UserError(
-                f"{place}: {last.path} has the same settings as {other.path}; "
-                "change env, train or run.short_name"
-            )
 
 
 def _near(path: Path, endings: tuple[str, ...]) -> str:

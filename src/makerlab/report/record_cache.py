@@ -5,20 +5,20 @@ thousand runs most of an analysis would go into metrics of baselines and of trai
 no table shows. It can be deleted at any time. Few runs are not worth a file.
 """
 
+import contextlib
 import functools
 import hashlib
-import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError, create_model
 
 from makerlab.errors import UserError
-from makerlab.files import write_atomically
+from makerlab.files import write_bytes
 from makerlab.report.profits import StoredProfits, read_profits
 from makerlab.report.stored import (
     HEADLINES,
@@ -66,45 +66,22 @@ def stored_runs(
     """
     path = records_cache(runs_dir)
     signatures = [_signature(run) for run in runs]
-    try:
-        _bring_up_to_date(path, runs, signatures, workers or os.cpu_count() or 1)
-    except OSError:
-        yield from itertools.repeat(None, len(runs))
-        return
-    for line in _matching(_lines(path), runs, signatures):
-        yield None if line is None else _parsed(line)
-
-
-def _bring_up_to_date(
-    path: Path, runs: Sequence[RunDirectory], signatures: Sequence[bytes], workers: int
-) -> None:
-    """Write the file anew when a run can be added to it, or when it has one that is no more."""
     known = [line is not None for line in _matching(_lines(path), runs, signatures)]
     missing = [run for run, there in zip(runs, known, strict=True) if not there]
-    read = _read_here if len(missing) < _FEWEST_FOR_WORKERS else _read_by_workers(workers)
-    fresh = read(missing)
-    # What is damaged is looked at each time; only what is not is worth writing.
-    tried = list(_until_one(fresh))
-    if not any(tried) and sum(known) == sum(1 for _ in _lines(path)):
-        return
-
-    def write(file: IO[bytes]) -> None:
-        file.write(_header() + b"\n")
-        new = itertools.chain(tried, fresh)
-        old = _matching(_lines(path), runs, signatures)
-        for run, signature, line in zip(runs, signatures, old, strict=True):
-            content = next(new) if line is None else line.content
-            if content is not None:
-                file.write(b"\t".join((_name(run), signature, content)) + b"\n")
-
-    write_atomically(path, write)
-
-
-def _until_one(contents: Iterator[bytes | None]) -> Iterator[bytes | None]:
-    for content in contents:
-        yield content
-        if content is not None:
-            return
+    gone = sum(known) < sum(1 for _ in _lines(path))
+    fresh = _read(missing, workers or os.cpu_count() or 1)
+    changed, kept = gone, [_header()]
+    old = _matching(_lines(path), runs, signatures)
+    for run, signature, line in zip(runs, signatures, old, strict=True):
+        content, stored = next(fresh) if line is None else (line.content, None)
+        changed |= line is None and content is not None
+        if content is not None and (missing or gone):
+            kept.append(b"\t".join((_name(run), signature, content)))
+        yield stored if content is None or stored is not None else _parsed(content)
+    # What is damaged is looked at each time, and no reason to write.
+    if changed:
+        with contextlib.suppress(OSError):
+            write_bytes(path, b"\n".join(kept) + b"\n")
 
 
 def _lines(path: Path) -> Iterator[_Line]:
@@ -165,14 +142,14 @@ def _header() -> bytes:
     return hashlib.sha256(schema.encode()).hexdigest().encode()
 
 
-def _parsed(line: _Line) -> StoredRun | None:
+def _parsed(content: bytes) -> StoredRun | None:
     try:
-        return _model().model_validate_json(line.content)
+        return _model().model_validate_json(content)
     except ValidationError:
         return None
 
 
-def _content(run: RunDirectory) -> bytes | None:
+def _stored(run: RunDirectory) -> StoredRun | None:
     """Read a run; None when a file is damaged."""
     try:
         manifest = read_manifest(run.manifest)
@@ -180,20 +157,26 @@ def _content(run: RunDirectory) -> bytes | None:
         profits = None if metrics is None else read_profits(run.evaluation.profits)
     except UserError:
         return None
-    found = _model()(manifest=manifest, metrics=metrics, profits=profits)
-    return found.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    return _model()(manifest=manifest, metrics=metrics, profits=profits)
 
 
-_Reading = Callable[[Sequence[RunDirectory]], Iterator[bytes | None]]
+def _content(stored: StoredRun | None) -> bytes | None:
+    if stored is None:
+        return None
+    return stored.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
-def _read_here(runs: Sequence[RunDirectory]) -> Iterator[bytes | None]:
-    return map(_content, runs)
+def _content_of(run: RunDirectory) -> bytes | None:
+    return _content(_stored(run))
 
 
-def _read_by_workers(count: int) -> _Reading:
-    def read(runs: Sequence[RunDirectory]) -> Iterator[bytes | None]:
-        with ProcessPoolExecutor(min(count, len(runs)), initializer=leave_with_pool) as pool:
-            yield from pool.map(_content, runs, chunksize=_CHUNK)
-
-    return read
+def _read(
+    runs: Sequence[RunDirectory], workers: int
+) -> Iterator[tuple[bytes | None, StoredRun | None]]:
+    """Yield what is to be kept of runs, in their order, parsed where it was read here."""
+    if len(runs) < _FEWEST_FOR_WORKERS or workers < 2:
+        for stored in map(_stored, runs):
+            yield _content(stored), stored
+        return
+    with ProcessPoolExecutor(workers, initializer=leave_with_pool) as pool:
+        yield from ((content, None) for content in pool.map(_content_of, runs, chunksize=_CHUNK))
