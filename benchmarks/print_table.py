@@ -90,7 +90,8 @@ def _scale(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     row, many = found["runs"][runs], f"{int(runs):,} runs"
     yield f"driver of {many}, beside the stages", f"{row['driver_ms_per_run']:.2f} ms per run"
     yield f"status of {many}", f"{row['status_s']:.2f} s"
-    yield f"analysis of {many}", f"{row['analysis_s']:.1f} s"
+    yield f"first analysis of {many}", f"{row['analysis_s']:.1f} s"
+    yield f"another analysis of {many}", f"{row['analysis_again_s']:.1f} s"
 
 
 def _learning(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -40,6 +40,7 @@ def matrix(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def make_matrix(folder: Path, text: str = LONG_CONFIG) -> RealMatrix:
+    folder.mkdir(exist_ok=True)
     made = RealMatrix(folder, ("--stages", "train,evaluate", "--seeds", "3", "--device", "cpu"))
     made.config("one", text=text)
     return made
