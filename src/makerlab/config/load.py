@@ -157,7 +157,7 @@ def read_yaml(path: Path, *, expected: str = "sections such as env and train") -
     return content
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=1024)
 def _parsed(text: str) -> Any:
     """Return what YAML says, to be copied before it is changed: a matrix reads a config often."""
     return yaml.load(text, Loader=_UniqueKeyLoader)
@@ -184,6 +184,11 @@ def dotted_keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[s
             yield prefix + name
         else:
             yield from dotted_keys(section, f"{prefix}{name}.")
+
+
+@functools.cache
+def _known_keys() -> frozenset[str]:
+    return frozenset(dotted_keys())
 
 
 def describe(key: str) -> str:
@@ -278,7 +283,7 @@ def environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, An
 
     Raises UserError naming the variable and the nearest valid key.
     """
-    valid = set(dotted_keys())
+    valid = _known_keys()
     for variable in sorted(environment):
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -298,7 +303,7 @@ def parse_value(text: str) -> Any:
 
 
 def _set_dotted(content: dict[str, Any], key: str, value: Any, *, source: str) -> None:
-    valid = set(dotted_keys())
+    valid = _known_keys()
     if key not in valid:
         raise UserError(f"{source}: unknown key '{key}'; {nearest(key, valid)}")
     *sections, name = key.split(".")
