@@ -75,6 +75,8 @@ start() {
     for _ in $(seq 100); do
         case $(SLURM_CONF=$conf sinfo -h -o %T 2>/dev/null) in
             idle* | mixed* | alloc* | comp*) echo "$conf" && return ;;
+            # A controller killed before it wrote down a job's start finds the job there twice.
+            drain* | drng*) SLURM_CONF=$conf scontrol update NodeName=localhost State=RESUME ;;
         esac
         sleep 0.2
     done

@@ -163,6 +163,7 @@ class _Play:
             try:
                 status = driver.wait(self.draws.uniform(SHORTEST_PAUSE, self.pause))
             except subprocess.TimeoutExpired:
+                self.beside.mend()
                 if self.clock() < self.until:
                     self._disturb(driver)
                 continue

@@ -33,13 +33,15 @@ Kill = Callable[[Path, random.Random], bool]
 class Services:
     """What runs beside a matrix: what launches its jobs, what they find, what can be killed.
 
-    `renew` empties the database; `storage` is where studies are that don't lie with the runs.
+    `renew` empties the database; `mend` does, now and then, what an administrator would. `storage`
+    is where studies are that don't lie with the runs.
     """
 
     launcher: str
     environment: dict[str, str] = field(default_factory=dict)
     kills: dict[str, Kill] = field(default_factory=dict)
     renew: Callable[[], None] = lambda: None
+    mend: Callable[[], object] = lambda: None
     storage: StorageAddress | None = None
 
 
@@ -125,6 +127,8 @@ def _slurm(home: Path, root: Path) -> Iterator[Services]:
 
     settings = "kind: slurm\nmemory_gb: 0.5\npoll_seconds: 1\nmaximum_jobs: 4\n"
     found = Services(settings, {"SLURM_CONF": do("start")})
+    # A node is drained when a job is on it that a controller killed a moment ago did not note.
+    found.mend = lambda: do("start")
     found.kills["slurmd"] = killing("slurmd")
     found.kills["slurmctld"] = killing("slurmctld")
     found.kills["Slurm's task"] = lambda lab, draws: kill_one(slurm_tasks(lab), draws)
