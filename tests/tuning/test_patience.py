@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text
@@ -13,6 +14,7 @@ from makerlab.chaos.postgresql import Server
 from makerlab.tuning.address import read_address
 from makerlab.tuning.patient import is_unreachable, patiently
 from makerlab.tuning.relational import engine_of
+from makerlab.tuning.storage import open_storage
 
 
 def test_a_server_that_falls_silent_is_given_up_and_asked_anew(server: Server) -> None:
@@ -68,3 +70,16 @@ def test_patience_begins_with_the_first_error() -> None:
     asked.clear()
     with pytest.raises(OperationalError):
         patiently(ask, seconds=0.0, clock=clock, sleep=sleep)
+
+
+def test_many_who_make_the_tables_at_once_all_succeed(server: Server) -> None:
+    """Trap: after a crash of the server whoever held the gate goes on beside who holds it now."""
+    server.renew()
+    together = threading.Barrier(8)
+
+    def open_at_once(_: int) -> int:
+        together.wait()
+        return len(open_storage(read_address(server.url)).get_all_studies())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(open_at_once, range(8))) == [0] * 8

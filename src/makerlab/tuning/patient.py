@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 LONGEST_PAUSE = 5.0
 
+# PostgreSQL's states for a key, a table and a type that are there already.
+_THERE_ALREADY = {"23505", "42P07", "42710"}
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -48,14 +51,29 @@ def is_unreachable(error: BaseException) -> bool:
     return False
 
 
+def made_by_another(error: BaseException) -> bool:
+    """Return whether a table could not be made since another process was just making it.
+
+    Who crashes together with a server goes on after it without the gate that it held there.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    causes = [cause for cause in _chain(error) if isinstance(cause, DBAPIError)]
+    return any(getattr(cause.orig, "sqlstate", None) in _THERE_ALREADY for cause in causes)
+
+
 def patiently(
     ask: Callable[[], T],
     *,
     seconds: float,
+    passing: Callable[[BaseException], bool] = is_unreachable,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Ask until a server answers; so many seconds after its first error one is passed on."""
+    """Ask until a server answers; so many seconds after its first error one is passed on.
+
+    Only errors that are `passing` are worth another try.
+    """
     failing: float | None = None
     pause = 0.1
     while True:
@@ -63,7 +81,7 @@ def patiently(
             return ask()
         except Exception as error:
             failing = clock() if failing is None else failing
-            if not is_unreachable(error) or clock() - failing >= seconds:
+            if not passing(error) or clock() - failing >= seconds:
                 raise
         sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

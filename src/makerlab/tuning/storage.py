@@ -10,7 +10,14 @@ from optuna.storages import BaseStorage, JournalStorage
 from makerlab.errors import UserError
 from makerlab.tuning.address import StorageAddress
 from makerlab.tuning.journal import LeasedJournal
-from makerlab.tuning.patient import PATIENT, Patience, PatientStorage, patiently
+from makerlab.tuning.patient import (
+    PATIENT,
+    Patience,
+    PatientStorage,
+    is_unreachable,
+    made_by_another,
+    patiently,
+)
 from makerlab.tuning.relational import open_relational
 
 _DATABASE_MODULES = ("sqlalchemy", "alembic", "sqlite3")
@@ -26,7 +33,9 @@ def open_storage(address: StorageAddress, *, patience: Patience = PATIENT) -> Ba
         if address.kind == "sqlite":
             return optuna.storages.get_storage(open_relational(address))
         opened = patiently(
-            lambda: open_relational(address, answer=patience.answer), seconds=patience.opening
+            lambda: open_relational(address, answer=patience.answer),
+            seconds=patience.opening,
+            passing=lambda error: is_unreachable(error) or made_by_another(error),
         )
         return PatientStorage(opened, seconds=patience.server)
 
