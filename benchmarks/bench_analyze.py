@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import processor_seconds
 
 from makerlab.stages.analyze import analyze
 
@@ -48,7 +49,7 @@ def main() -> None:
 
 def timed_analysis(runs_dir: Path, plots_dir: Path | None) -> tuple[float, float]:
     """Return the seconds of an analysis, by the clock and of the processor, workers included."""
-    clock, processor = time.perf_counter(), _processor_seconds()
+    clock, processor = time.perf_counter(), processor_seconds()
     analyze(
         runs_dir,
         plots_dir=plots_dir,
@@ -59,12 +60,7 @@ def timed_analysis(runs_dir: Path, plots_dir: Path | None) -> tuple[float, float
         spreadsheet=False,
         report=lambda line: None,
     )
-    return time.perf_counter() - clock, _processor_seconds() - processor
-
-
-def _processor_seconds() -> float:
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
+    return time.perf_counter() - clock, processor_seconds() - processor
 
 
 def make_runs(runs_dir: Path, count: int) -> None:

@@ -14,7 +14,6 @@ one finds goes to results/matrix_short.json.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import yaml
-from machine import machine
+from machine import machine, processor_seconds
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -89,12 +88,6 @@ def matrix(learner: str, options: argparse.Namespace) -> tuple[float, float]:
         if done.returncode:
             raise SystemExit(f"the matrix failed: {done.stdout[-2000:]}{done.stderr}")
         return time.perf_counter() - clock, processor_seconds() - before
-
-
-def processor_seconds() -> float:
-    """Return what children that have ended, and theirs, have used."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:

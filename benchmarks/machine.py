@@ -1,4 +1,4 @@
-"""What a measurement ran on."""
+"""What a measurement ran on, and what it used."""
 
 import importlib.metadata
 import os
@@ -37,3 +37,9 @@ def processor_name() -> str:
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
     flags = [flag for flag in wanted if flag in fields.get("flags", "").split()]
     return f"{fields.get('model name', platform.machine())} ({', '.join(flags)})"
+
+
+def processor_seconds() -> float:
+    """Return what this process, and children that have ended, have used."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system

@@ -59,6 +59,11 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write lines, each with its end, as UTF-8 atomically; never all of them in memory."""
+    write_atomically(path, lambda file: file.writelines(line.encode() for line in lines))
+
+
 def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
     """Write rows, the header first, as CSV atomically."""
     buffer = io.StringIO()
@@ -89,6 +94,23 @@ def append_line(path: Path, line: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+Stamp = tuple[int, int, int]
+"""What changes with a file: its time in ns, its size and its number."""
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return a file's stamp, None when it is not there."""
+    try:
+        return stamp_of_stat(os.stat(path))  # noqa: PTH116 - asked for thousands of times
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def stamp_of_stat(stat: os.stat_result) -> Stamp:
+    """Return the stamp of a file that is open, or has been asked for already."""
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def canonical_json(content: Any) -> str:

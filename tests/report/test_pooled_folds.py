@@ -16,7 +16,7 @@ from makerlab.report.by_config import Standing, standings_of
 from makerlab.report.fold_plots import draw_fold_plots
 from makerlab.report.ranking import ranking_groups
 from makerlab.report.records import read_runs
-from makerlab.report.summary import configs_table, csv_text, runs_table
+from makerlab.report.summary import configs_table, csv_lines, runs_table
 from makerlab.report.tables import group_lines
 from makerlab.statistics.bootstrap import mean_interval
 
@@ -53,7 +53,7 @@ def made_standings(runs_dir: Path, runs: list[MadeUpRun]) -> list[Standing]:
 
 
 def rows_of(table: Any) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(csv_text(*table))))
+    return list(csv.DictReader(io.StringIO("".join(csv_lines(*table)))))
 
 
 def test_the_folds_of_a_plan_are_one_ranking_and_another_plan_is_another(tmp_path: Path) -> None:

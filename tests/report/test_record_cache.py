@@ -11,7 +11,7 @@ import pytest
 from tests.made_up_runs import MadeUpRun, write_run, write_runs
 
 from makerlab.report import record_cache, records
-from makerlab.report.record_cache import KEPT_METRICS, stored_runs
+from makerlab.report.record_cache import KEPT_METRICS, kept_run_files
 from makerlab.report.records import RunRecord, read_runs, run_directories
 from makerlab.runs.directory import RunDirectory, records_cache
 
@@ -22,7 +22,7 @@ def keep_few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_anew(runs_dir: Path) -> list[RunRecord]:
-    """Read the runs themselves: with more metrics than are kept, nothing kept is used."""
+    """Read the runs one by one, which uses nothing kept."""
     return [
         records.read_run(run, baseline_metrics=KEPT_METRICS) for run in run_directories(runs_dir)
     ]
@@ -52,7 +52,7 @@ def test_what_is_kept_is_what_was_read(tmp_path: Path) -> None:
     runs = make(tmp_path)
     assert all(record.metrics is not None for record in read_twice(tmp_path))
     assert kept(tmp_path) == [f"{run.path.parent.name}/{run.name}" for run in runs]
-    assert None not in list(stored_runs(tmp_path, runs))
+    assert [files.problems for files in kept_run_files(tmp_path, runs)] == [()] * len(runs)
 
 
 def test_nothing_is_written_when_nothing_is_new(tmp_path: Path) -> None:
@@ -101,12 +101,20 @@ def test_runs_that_come_go_or_break_are_seen(tmp_path: Path) -> None:
     assert [record.metrics is None for record in read_twice(tmp_path)][1:4] == [True, False, True]
 
 
-@pytest.mark.parametrize("damage", ["", "nonsense\n", "cut"])
+@pytest.mark.parametrize("damage", ["empty", "nonsense", "cut", "one run"])
 def test_a_damaged_file_is_made_again(tmp_path: Path, damage: str) -> None:
     make(tmp_path)
     read_twice(tmp_path)
     path = records_cache(tmp_path)
-    path.write_bytes(path.read_bytes()[:-300] if damage == "cut" else damage.encode())
+    content = path.read_bytes()
+    path.write_bytes(
+        {
+            "empty": b"",
+            "nonsense": b"nonsense\n",
+            "cut": content[:-300],
+            "one run": content.replace(b'"complete"', b'"finished"', 1),
+        }[damage]
+    )
     read_twice(tmp_path)
     assert len(kept(tmp_path)) == 5
 

@@ -13,14 +13,14 @@ from makerlab.report.by_config import standings_of
 from makerlab.report.parameters import values_of, varying
 from makerlab.report.ranking import ranking_groups
 from makerlab.report.records import read_runs
-from makerlab.report.summary import configs_table, csv_text, runs_table
+from makerlab.report.summary import configs_table, csv_lines, runs_table
 
 
 def summary_of(runs_dir: Path) -> tuple[pd.DataFrame, str]:
     records = read_runs(runs_dir, baseline_metrics=frozenset({"net_profit"}))
     groups = ranking_groups(records, sort_by="valid_net_profit")
     standings = standings_of(groups, behind_all(runs_dir, records))
-    text = csv_text(*runs_table(records, standings))
+    text = "".join(csv_lines(*runs_table(records, standings)))
     return pd.read_csv(io.StringIO(text)), text
 
 
@@ -28,7 +28,7 @@ def by_config(runs_dir: Path) -> pd.DataFrame:
     records = read_runs(runs_dir, baseline_metrics=frozenset({"net_profit"}))
     groups = ranking_groups(records, sort_by="valid_net_profit")
     standings = standings_of(groups, behind_all(runs_dir, records))
-    return pd.read_csv(io.StringIO(csv_text(*configs_table(standings))))
+    return pd.read_csv(io.StringIO("".join(csv_lines(*configs_table(standings)))))
 
 
 def test_every_metric_of_both_segments_has_its_interval(tmp_path: Path) -> None:

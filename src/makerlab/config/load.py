@@ -187,7 +187,8 @@ def dotted_keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[s
 
 
 @functools.cache
-def _known_keys() -> frozenset[str]:
+def known_keys() -> frozenset[str]:
+    """Return every key of a config in dotted form."""
     return frozenset(dotted_keys())
 
 
@@ -283,7 +284,7 @@ def environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, An
 
     Raises UserError naming the variable and the nearest valid key.
     """
-    valid = _known_keys()
+    valid = known_keys()
     for variable in sorted(environment):
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -303,7 +304,7 @@ def parse_value(text: str) -> Any:
 
 
 def _set_dotted(content: dict[str, Any], key: str, value: Any, *, source: str) -> None:
-    valid = _known_keys()
+    valid = known_keys()
     if key not in valid:
         raise UserError(f"{source}: unknown key '{key}'; {nearest(key, valid)}")
     *sections, name = key.split(".")

@@ -213,13 +213,14 @@ class SlurmLauncher:
         entry = self._queue.get(task.place)
         if entry is None and self._seen <= submitted.since:
             return None
-        if entry is not None and not entry.ended:
+        ended = entry is None or entry.ended
+        # A node that could not reach the controller at a job's end tells it a minute late or
+        # more; work that is done need not wait for that.
+        status = _read_status(task) if entry is None or ended or entry.completing else None
+        if not ended:
             submitted.gone = None
-            # A node that could not reach the controller at a job's end tells it a minute late or
-            # more; work that is done need not wait for that.
-            if not (entry.completing and _read_status(task) == 0):
+            if status != 0:
                 return None
-        status = _read_status(task)
         if status is None and self._may_speak(submitted, entry):
             return None
         text = _read_text(task.batch.errors(task.index))

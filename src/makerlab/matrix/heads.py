@@ -5,10 +5,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from makerlab.files import Stamp, stamp_of_stat
 from makerlab.runs.manifest import COMPLETE
-
-Stamp = tuple[int, int]
-"""What changes with a file: its time in ns and its number."""
 
 _HEAD_BYTES = 256
 _EVALUATE_KEY = re.compile(rb'\s*\{\s*"evaluate_key"\s*:\s*"([0-9a-f]+)"')
@@ -25,15 +23,6 @@ class Head(NamedTuple):
     whole: bool
 
 
-def stamp_of(path: Path) -> Stamp | None:
-    """Return a file's stamp, None when it is not there."""
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - asked for thousands of times
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return stat.st_mtime_ns, stat.st_ino
-
-
 def read_head(path: Path) -> Head | None:
     """Return the head of a file, None when it is not there."""
     try:
@@ -48,7 +37,7 @@ def read_head(path: Path) -> Head | None:
         return None
     finally:
         os.close(file)
-    return Head((stat.st_mtime_ns, stat.st_ino), head, end.rstrip().endswith(b"}"))
+    return Head(stamp_of_stat(stat), head, end.rstrip().endswith(b"}"))
 
 
 def complete_key(head: Head) -> str | None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from makerlab.config import Config
-from makerlab.matrix.heads import Stamp, read_evaluate_key, stamp_of
+from makerlab.files import Stamp, stamp_of
+from makerlab.matrix.heads import read_evaluate_key
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import Experiment, Work
 from makerlab.matrix.run_index import FoundRun, RunIndex

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from makerlab.errors import UserError
-from makerlab.matrix.heads import Stamp, complete_key, read_head, stamp_of
+from makerlab.files import Stamp, stamp_of
+from makerlab.matrix.heads import complete_key, read_head
 from makerlab.runs.directory import RunDirectory, run_names
 from makerlab.runs.manifest import COMPLETE, FAILED, RUNNING, read_manifest
 from makerlab.runs.owner import is_alive

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from makerlab.errors import UserError
 from makerlab.report.parameters import Flattener, Parameters, Variants
-from makerlab.report.profits import StoredProfits, read_profits
-from makerlab.report.record_cache import FEWEST_RUNS, KEPT_METRICS, StoredRun, stored_runs
+from makerlab.report.profits import StoredProfits
+from makerlab.report.record_cache import FEWEST_RUNS, KEPT_METRICS, kept_run_files
+from makerlab.report.run_files import RunFiles, read_run_files
 from makerlab.report.stored import (
     NET_PROFIT,
     StoredManifest,
     StoredMetrics,
     StoredTuning,
-    read_manifest,
-    read_metrics,
 )
 from makerlab.runs.directory import RunDirectory
 from makerlab.runs.manifest import COMPLETE, FAILED, RUNNING
@@ -115,16 +114,18 @@ def read_runs(runs_dir: Path, *, baseline_metrics: frozenset[str]) -> list[RunRe
     runs = list(run_directories(runs_dir))
     if not runs:
         raise UserError(f"{runs_dir}: holds no runs yet; {_WAY_OUT}")
-    reader = _Reader(baseline_metrics)
+    recorder = _Recorder()
+    found: Iterator[RunFiles]
     if len(runs) < FEWEST_RUNS or baseline_metrics != KEPT_METRICS:
-        return [reader.read(run) for run in runs]
-    kept = stored_runs(runs_dir, runs)
-    return [reader.read(run, stored) for run, stored in zip(runs, kept, strict=True)]
+        found = (read_run_files(run, baseline_metrics=baseline_metrics) for run in runs)
+    else:
+        found = kept_run_files(runs_dir, runs)
+    return [recorder.record(run, files) for run, files in zip(runs, found, strict=True)]
 
 
 def read_run(run: RunDirectory, *, baseline_metrics: frozenset[str]) -> RunRecord:
     """Read one run; what is wrong with it is in its `problems`."""
-    return _Reader(baseline_metrics).read(run)
+    return _Recorder().record(run, read_run_files(run, baseline_metrics=baseline_metrics))
 
 
 _WAY_OUT = (
@@ -142,26 +143,19 @@ def run_directories(runs_dir: Path) -> Iterator[RunDirectory]:
                 yield run
 
 
-_Files = tuple[StoredManifest | None, StoredMetrics | None, StoredProfits | None, list[str]]
+class _Recorder:
+    """Makes records of runs, never failing for what is wrong with one of them."""
 
-
-class _Reader:
-    """Reads runs, never failing for what is wrong with one of them."""
-
-    def __init__(self, baseline_metrics: frozenset[str]) -> None:
-        self._baseline_metrics = baseline_metrics
+    def __init__(self) -> None:
         self._flattener = Flattener()
         self._variants = Variants()
 
-    def read(self, run: RunDirectory, stored: StoredRun | None = None) -> RunRecord:
-        """Read one run, or take what was read before; what is wrong is in its `problems`."""
-        if stored is None:
-            manifest, metrics, profits, problems = self._files(run)
-        else:
-            manifest, metrics, profits = stored.manifest, stored.metrics, stored.profits
-            problems = []
+    def record(self, run: RunDirectory, files: RunFiles) -> RunRecord:
+        """Return a run as its files tell it; what is wrong is in its `problems`."""
+        manifest, metrics = files.manifest, files.metrics
         state = UNKNOWN if manifest is None else _state(manifest)
         parameters: Parameters = {}
+        problems = list(files.problems)
         if manifest is not None:
             problems = _failure(manifest, state) + problems
             parameters = self._flattener.parameters(manifest.config)
@@ -173,7 +167,7 @@ class _Reader:
             state=state,
             manifest=manifest,
             metrics=metrics,
-            profits=profits,
+            profits=files.profits,
             parameters=parameters,
             variant=self._variant(manifest, parameters),
             problems=tuple(problems),
@@ -183,18 +177,6 @@ class _Reader:
         if manifest is None or not parameters:
             return None
         return self._variants.of(parameters, tuned=manifest.tuned)
-
-    def _files(self, run: RunDirectory) -> _Files:
-        manifest = metrics = profits = None
-        problems: list[str] = []
-        try:
-            manifest = read_manifest(run.manifest)
-            metrics = read_metrics(run.evaluation.metrics, baseline_metrics=self._baseline_metrics)
-            if metrics is not None:
-                profits = read_profits(run.evaluation.profits)
-        except UserError as error:
-            problems = [str(error)]
-        return manifest, metrics, profits, problems
 
 
 def _state(manifest: StoredManifest) -> str:

@@ -176,11 +176,6 @@ def _estimates(
     ]
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Row]) -> str:
-    """Return a table as CSV text."""
-    return "".join(csv_lines(header, rows))
-
-
 def csv_lines(header: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """Yield the lines of a table as CSV: as one text, one of ten thousand runs takes 200 MB."""
     yield _csv_line(header) + "\n"

@@ -28,12 +28,11 @@ def leave_with_parent(*, every: float = 0.1) -> None:
     if parent is None:
         return
 
-    def watch() -> None:
+    def orphaned() -> None:
         while os.getppid() == parent:
             time.sleep(every)
-        os._exit(128 + signal.SIGTERM)
 
-    threading.Thread(target=watch, daemon=True).start()
+    _leave_after(orphaned)
 
 
 def leave_with_pool() -> None:
@@ -42,14 +41,16 @@ def leave_with_pool() -> None:
     When that one is killed its pool would wait for work for ever.
     """
     maker = multiprocessing.parent_process()
-    if maker is None:
-        return
+    if maker is not None:
+        _leave_after(maker.join)
 
-    def watch() -> None:
-        maker.join()
+
+def _leave_after(wait: Callable[[], object]) -> None:
+    def leave() -> None:
+        wait()
         os._exit(128 + signal.SIGTERM)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=leave, daemon=True).start()
 
 
 def _parent() -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from makerlab.files import write_atomically, write_text
+from makerlab.files import write_lines, write_text
 from makerlab.report.behind import behind_all
 from makerlab.report.by_config import Standing, standings_of
 from makerlab.report.planning import Plot, plan_plots
@@ -143,8 +143,8 @@ def _write(
 ) -> AnalysisResult:
     groups = [group for group, _ in standings]
     summary, by_config = runs_dir / SUMMARY, runs_dir / BY_CONFIG
-    _write_lines(summary, csv_lines(*runs_table(records, standings)))
-    _write_lines(by_config, csv_lines(*configs_table(standings)))
+    write_lines(summary, csv_lines(*runs_table(records, standings)))
+    write_lines(by_config, csv_lines(*configs_table(standings)))
     return AnalysisResult(
         summary=summary,
         by_config=by_config,
@@ -153,10 +153,6 @@ def _write(
         groups=tuple(groups),
         problems=tuple(f"{run.path}: {problem}" for run in records for problem in run.problems),
     )
-
-
-def _write_lines(path: Path, lines: Iterator[str]) -> None:
-    write_atomically(path, lambda file: file.writelines(line.encode() for line in lines))
 
 
 def _write_spreadsheet(

@@ -8,7 +8,7 @@ from typing import Any
 
 from makerlab.config import SYNTHETIC, Config, load_config
 from makerlab.config.environment import settings_in_environment
-from makerlab.config.load import dotted_keys, parse_value
+from makerlab.config.load import known_keys, parse_value
 from makerlab.errors import UserError, nearest
 from makerlab.runs.directory import tuning_directory
 from makerlab.runs.keys import environment_key, tune_key
@@ -141,7 +141,7 @@ def is_tuned(config: Config, best_params: Path, *, storage: str | None = None) -
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """Read `--set section.key=value` flags; raises UserError naming the nearest key."""
     result: dict[str, Any] = {}
-    keys = set(dotted_keys())
+    keys = known_keys()
     for pair in pairs:
         key, separator, text = pair.partition("=")
         if not separator:
