@@ -100,7 +100,7 @@ Stamp = tuple[int, int, int]
 """What changes with a file: its time in ns, its size and its number."""
 
 
-def stamp_of(path: Path) -> Stamp | None:
+def stamp_of(path: Path | str) -> Stamp | None:
     """Return a file's stamp, None when it is not there."""
     try:
         return stamp_of_stat(os.stat(path))  # noqa: PTH116 - asked for thousands of times

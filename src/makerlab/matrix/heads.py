@@ -23,7 +23,7 @@ class Head(NamedTuple):
     whole: bool
 
 
-def read_head(path: Path) -> Head | None:
+def read_head(path: Path | str) -> Head | None:
     """Return the head of a file, None when it is not there."""
     try:
         file = os.open(path, os.O_RDONLY)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from makerlab.errors import UserError, nearest
 
+MANIFEST = "manifest.json"
 MODEL = "model.zip"
 BEST_MODEL = "best_model.zip"
 REPORT = "report.html"
@@ -40,7 +41,7 @@ class RunDirectory:
     @property
     def manifest(self) -> Path:
         """What the run is made of and how it stands."""
-        return self.path / "manifest.json"
+        return self.path / MANIFEST
 
     @property
     def status(self) -> Path:
