@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from makerlab.errors import UserError
-from makerlab.matrix.lock import TakenOver, matrix_lock
+from makerlab.matrix.lock import TakenOver, last_sign_of_life, matrix_lock
 from makerlab.runs import lease as lease_module
 from makerlab.runs.lease import Lease
 from makerlab.runs.owner import this_process
@@ -178,3 +178,13 @@ def test_a_lock_that_was_lost_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
         assert not lock.lease.renew()
         with pytest.raises(TakenOver, match="another matrix works there now"):
             lock.check()
+
+
+def test_each_renewal_is_a_sign_of_life(tmp_path: Path) -> None:
+    assert last_sign_of_life(tmp_path) is None
+    with matrix_lock(tmp_path, print) as lock:
+        os.utime(tmp_path / ".matrix.lease", (1.0, 1.0))
+        long_ago = last_sign_of_life(tmp_path)
+        assert lock.lease.renew()
+        now = last_sign_of_life(tmp_path)
+        assert long_ago is not None and now is not None and now > long_ago

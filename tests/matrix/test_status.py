@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -116,6 +117,26 @@ def test_from_another_terminal_while_it_runs_and_after_it_was_killed(lab: Lab) -
     assert "seed 0 train: interrupted at 40%\n" in text
     # The command that goes on with this matrix, not with the default one.
     assert '    make matrix TARGETS=targets.txt SEEDS="0 1" PROFILE=""\n' in text
+
+
+def test_of_a_matrix_elsewhere_its_last_sign_of_life_is_told(lab: Lab) -> None:
+    """From here nobody can tell whether it lives: its lock moves, or it does not."""
+    lab.config("first")
+    lab.targets("first")
+    lab.run()
+    assert as_json(lab)["driver_elsewhere"] is None
+    record = json.loads((lab.path / "runs" / "matrix.json").read_text())
+    record |= {"state": "running", "owner": record["owner"] | {"host": "login7"}}
+    (lab.path / "runs" / "matrix.json").write_text(json.dumps(record))
+    os.utime(lab.path / "runs" / ".matrix.lease", (1_800_000_000, 1_800_000_000))
+    heard = "2027-01-15T08:00:00+00:00"
+    status = as_json(lab)
+    assert status["driver"] == "running"
+    assert status["driver_elsewhere"] == {"host": "login7", "last_sign_of_life": heard}
+    assert show(lab).stdout.splitlines()[2:4] == [
+        "That process is on login7. Last sign of life, one is due every 10 s:",
+        f"    {heard}, by the file system's clock.",
+    ]
 
 
 def test_what_another_matrix_left_unfinished_stays_in_sight(lab: Lab) -> None:

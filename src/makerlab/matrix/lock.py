@@ -1,6 +1,7 @@
 """One matrix at a time in a runs directory, whatever hosts matrices are started on."""
 
 import contextlib
+import datetime
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -65,12 +66,28 @@ def matrix_lock(
     host are waited for: they save their state and leave. Raises UserError when another matrix is
     at work, or such jobs do not end.
     """
-    lease = Lease(runs_dir / ".matrix.lease", stale_seconds=stale_seconds)
+    lease = Lease(_lease_of(runs_dir), stale_seconds=stale_seconds)
     _acquire(lease, runs_dir, say, stale_seconds=stale_seconds)
     path = runs_dir / ".matrix.jobs"
     with lease.kept(every=renew_seconds), path.open("a") as file:
         _wait_for_jobs(path, runs_dir, say)
         yield MatrixLock(runs_dir, lease, file.fileno())
+
+
+def last_sign_of_life(runs_dir: Path) -> datetime.datetime | None:
+    """Return when the matrix of a directory last renewed its lock, by the file system's clock.
+
+    None where no matrix has ever worked. A matrix that lives renews it every RENEW_SECONDS.
+    """
+    try:
+        renewed = _lease_of(runs_dir).stat().st_mtime
+    except OSError:
+        return None
+    return datetime.datetime.fromtimestamp(renewed, datetime.UTC)
+
+
+def _lease_of(runs_dir: Path) -> Path:
+    return runs_dir / ".matrix.lease"
 
 
 def _acquire(

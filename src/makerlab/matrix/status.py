@@ -10,6 +10,7 @@ from makerlab.launchers.queue_view import queue_view
 from makerlab.matrix import analysis
 from makerlab.matrix.ledger import Ledger
 from makerlab.matrix.leftover import Leftover, find_leftovers
+from makerlab.matrix.lock import last_sign_of_life
 from makerlab.matrix.options import MatrixOptions
 from makerlab.matrix.plan import (
     ANALYZE,
@@ -30,8 +31,8 @@ from makerlab.matrix.record import (
 )
 from makerlab.matrix.repeat import command_of
 from makerlab.matrix.run_index import INTERRUPTED
-from makerlab.runs.manifest import COMPLETE, FAILED
-from makerlab.runs.owner import is_alive
+from makerlab.runs.manifest import COMPLETE, FAILED, utc
+from makerlab.runs.owner import is_alive, is_local
 from makerlab.runs.progress import read_status
 
 DONE, QUEUED, PENDING, INVALID = "done", "queued", "pending", "invalid"
@@ -54,8 +55,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """The host of a matrix, and when it was last heard of, by the file system's clock (UTC)."""
+
+    host: str
+    last_sign_of_life: str | None
+
+
+@dataclass(frozen=True)
 class MatrixStatus:
     """How a matrix stands; `driver` is the state of the process that runs it, None if none did.
+
+    One that runs where it can't be looked up from here is told by its `elsewhere`.
 
     `command` continues it; `leftovers` are begun and no part of it.
     """
@@ -63,6 +74,7 @@ class MatrixStatus:
     options: MatrixOptions
     driver: str | None
     driver_pid: int | None
+    elsewhere: "Elsewhere | None"
     fraction: float | None
     seconds_left: float | None
     rows: tuple[Row, ...]
@@ -137,12 +149,20 @@ class _Reader:
             options=self._options,
             driver=self._driver,
             driver_pid=self._record["owner"]["pid"] if running else None,
+            elsewhere=self._elsewhere() if running else None,
             fraction=self._record["fraction"] if running else None,
             seconds_left=self._record["seconds_left"] if running else None,
             rows=tuple(rows),
             command=command_of(self._options, settings_variables()),
             leftovers=tuple(find_leftovers(self._ledger, graph, self._unended())),
         )
+
+    def _elsewhere(self) -> Elsewhere | None:
+        owner = self._record["owner"]
+        if is_local(owner):
+            return None
+        heard = last_sign_of_life(self._options.runs_dir)
+        return Elsewhere(owner["host"], None if heard is None else utc(heard))
 
     def _unended(self) -> list[dict[str, Any]]:
         """Return the matrices that did not end, the latest first: the last one may be another."""

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from makerlab.matrix.leftover import Leftover
+from makerlab.matrix.lock import RENEW_SECONDS
 from makerlab.matrix.options import STAGES
 from makerlab.matrix.plan import ANALYZE, Work
 from makerlab.matrix.record import RUNNING
 from makerlab.matrix.run_index import INTERRUPTED
-from makerlab.matrix.status import DONE, INVALID, PENDING, QUEUED, MatrixStatus, Row
+from makerlab.matrix.status import DONE, INVALID, PENDING, QUEUED, Elsewhere, MatrixStatus, Row
 from makerlab.runs.manifest import FAILED
 from makerlab.runs.progress import duration
 
@@ -40,6 +41,7 @@ def to_json(status: MatrixStatus) -> str:
     content = {
         "driver": status.driver,
         "driver_pid": status.driver_pid,
+        "driver_elsewhere": status.elsewhere and dataclasses.asdict(status.elsewhere),
         "arguments": status.options.to_dict(),
         "fraction": status.fraction,
         "seconds_left": status.seconds_left,
@@ -105,7 +107,19 @@ def _head(status: MatrixStatus) -> list[str]:
     return [
         _cut(f"{options.runs_dir}: {title}, profile {options.profile or 'none'}", WIDTH),
         _cut(f"{len(status.rows)} stages: {counts}{left}", WIDTH),
+        *_elsewhere(status.elsewhere),
     ]
+
+
+def _elsewhere(elsewhere: Elsewhere | None) -> list[str]:
+    """Say what can be known of a process of another host: that it wrote, and when."""
+    if elsewhere is None:
+        return []
+    heard = elsewhere.last_sign_of_life or "never"
+    return _paragraph(
+        f"That process is on {elsewhere.host}. Last sign of life, one is due every "
+        f"{RENEW_SECONDS:.0f} s: {heard}, by the file system's clock."
+    )
 
 
 def _grid(status: MatrixStatus) -> list[str]:
