@@ -66,7 +66,13 @@ def timed_analysis(runs_dir: Path, plots_dir: Path | None) -> tuple[float, float
 def make_runs(runs_dir: Path, count: int) -> None:
     """Write runs of many configs, a few seeds each, with settings as a wide search leaves them."""
     sys.path.insert(0, str(REPOSITORY))
-    from tests.made_up_runs import METRIC_NAMES, MadeUpRun, made_up_manifest, made_up_metrics
+    from tests.made_up_runs import (
+        METRIC_NAMES,
+        MadeUpRun,
+        made_up_manifest,
+        made_up_metrics,
+        made_up_profits,
+    )
 
     extra = tuple(f"metric_{number}" for number in range(len(METRIC_NAMES), METRICS))
     generator = np.random.default_rng(0)
@@ -79,12 +85,14 @@ def make_runs(runs_dir: Path, count: int) -> None:
                 values=values,
                 valid=(middle, middle - 1.0, middle + 1.0),
                 test=(middle / 2, middle / 2 - 1.0, middle / 2 + 1.0),
+                difference=(middle / 2 - 2.0, middle / 2 - 3.0, middle / 2 - 1.0),
                 metric_names=METRIC_NAMES + extra,
             )
             directory = runs_dir / "SAC" / run.name
             (directory / "evaluation").mkdir(parents=True)
             _write(directory / "manifest.json", made_up_manifest(run), indent=2)
             _write(directory / "evaluation" / "metrics.json", made_up_metrics(run))
+            _write(directory / "evaluation" / "profits.json", made_up_profits(run))
 
 
 def _settings() -> Iterator[dict[str, Any]]:
