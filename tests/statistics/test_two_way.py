@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from makerlab.statistics.two_way import two_way_mean
+from makerlab.statistics.two_way import largest_p_above, two_way_mean, two_way_means
 
 
 def test_where_periods_agree_it_is_the_t_test_over_seeds() -> None:
@@ -55,6 +55,20 @@ def test_a_single_seed_or_period_leaves_the_answer_open(shape: tuple[int, int]) 
     found = two_way_mean(np.arange(8.0).reshape(shape))
     assert np.isnan([found.p_above, found.p_below]).all()
     assert found.interval(0.95) == (3.5, None, None)
+
+
+@pytest.mark.parametrize("middle", [-3.0, -0.3, 0.0, 0.3, 3.0, 300.0])
+def test_of_several_the_largest_p_value_is_found_without_computing_all(middle: float) -> None:
+    random = np.random.default_rng(1)
+    for seeds, periods in ((2, 2), (2, 30), (5, 20), (12, 3)):
+        tables = random.normal(middle, 1.0, (6, 1, 1)) + random.gamma(0.3, 1.0, (6, seeds, periods))
+        # Of these nothing varies, or nothing but the seeds.
+        tables[0] = middle
+        tables[1] = middle + np.arange(seeds)[:, None]
+        means = two_way_means(tables)
+        one_by_one = [two_way_mean(table) for table in tables]
+        assert largest_p_above(means) == max(mean.p_above for mean in one_by_one)
+    assert np.isnan(largest_p_above([*means, two_way_mean([[1.0, 2.0]])]))
 
 
 def test_nothing_and_gaps_are_unknown_and_other_shapes_refused() -> None:

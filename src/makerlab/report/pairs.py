@@ -192,7 +192,7 @@ def _paired(pairs: Sequence[tuple[StoredProfits, StoredProfits]]) -> _Table:
     alike = len({each.per_year for each in together}) == 1
     if alike and _count_shared(together):
         values, starts, notes = _differences(episodes, "test episodes")
-        daily = np.stack([by_day(row, starts) for row in values])
+        daily = by_day(values, starts)
         grouped = len({start // DAY_MS for start in starts}) >= FEWEST_DAYS
         return _Table(daily, "day" if grouped else "episode", "episode", notes)
     why = "no episode in common" if alike else "episodes of different length"

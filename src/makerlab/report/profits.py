@@ -1,5 +1,6 @@
 """Profits per period that an evaluation left, as far as reports need them."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,10 +52,14 @@ class StoredPeriods(Stored):
         """Names of those that a learned policy is asked to beat."""
         return list(self._judged)[1:]
 
-    def over(self, baseline: str) -> Floats:
-        """Return the learned policy's profits, or objectives, minus a baseline's by period."""
-        learned, *_ = self._judged.values()
-        return np.subtract(learned, self._judged[baseline], dtype=np.float64)
+    @property
+    def over_baselines(self) -> Floats:
+        """The learned policy's profits, or objectives, minus each baseline's: (baselines, periods).
+
+        In the order of `baselines`.
+        """
+        judged = np.array(list(self._judged.values()), dtype=np.float64)
+        return judged[:1] - judged[1:]
 
 
 class StoredProfits(Stored):
@@ -120,15 +125,26 @@ def _joined(found: Sequence[StoredPeriods]) -> StoredPeriods:
 
 
 def by_day(values: Floats, starts_ms: tuple[int, ...]) -> Floats:
-    """Return values (episodes,) taken together by the day their episode began in, (days,).
+    """Return values (..., episodes) taken together by the day they began in, (..., days).
 
     Sums are scaled so that their mean is the mean of all values. Neighbouring episodes may hang
     together, days much less. Of fewer than FEWEST_DAYS days the values come back as they are.
     """
-    days, place = np.unique(np.array(starts_ms) // DAY_MS, return_inverse=True)
-    if len(days) < FEWEST_DAYS:
+    place = _places_of_days(starts_ms)
+    if place is None:
         return values
-    return np.bincount(place, weights=values).astype(np.float64) * len(days) / len(values)
+    rows = values.reshape(-1, len(starts_ms))
+    sums = np.stack([np.bincount(place, weights=row) for row in rows])
+    return (sums * sums.shape[1] / len(starts_ms)).reshape(*values.shape[:-1], -1)
+
+
+# All runs of a ranking were judged on the same episodes.
+@functools.lru_cache(maxsize=64)
+def _places_of_days(starts_ms: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
+    """Return the place of each episode's day among all days, None when each stays on its own."""
+    days, place = np.unique(np.array(starts_ms, dtype=np.int64) // DAY_MS, return_inverse=True)
+    one_a_day = np.array_equal(place, np.arange(len(days)))
+    return None if one_a_day or len(days) < FEWEST_DAYS else place.astype(np.int64)
 
 
 def same_periods(found: list[StoredPeriods]) -> list[tuple[StoredPeriods, npt.NDArray[np.int64]]]:

@@ -13,7 +13,7 @@ from makerlab.report.profits import StoredProfits, by_day
 from makerlab.report.stored import StoredSegment
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate, mean_above, mean_interval
 from makerlab.statistics.multiple import holm_adjusted
-from makerlab.statistics.two_way import two_way_mean
+from makerlab.statistics.two_way import largest_p_above, two_way_means
 
 LEVEL = 0.05
 """Chance of any wrong "better" or "worse" among all configs judged together, at most."""
@@ -150,13 +150,13 @@ def compare(segments: Sequence[StoredSegment], profits: Sequence[StoredProfits |
     if reason is not None:
         return dataclasses.replace(verdict, reason=reason)
     tables = _tables(_stored(profits))
-    to_best = two_way_mean(tables[best.pop() or ""])
-    above = [two_way_mean(table).p_above for table in tables.values()]
+    means = dict(zip(tables, two_way_means(np.stack(list(tables.values()))), strict=True))
+    to_best = means[best.pop() or ""]
     return dataclasses.replace(
         verdict,
         periods=to_best.periods,
         difference=to_best.interval(1.0 - LEVEL),
-        p_better=_known(float(np.max(above))),
+        p_better=_known(largest_p_above(list(means.values()))),
         p_worse=_known(to_best.p_below),
         reason=_too_few(to_best.seeds, to_best.periods),
     )
@@ -184,12 +184,8 @@ def _too_few(seeds: int, periods: int) -> str | None:
 
 def _tables(profits: Sequence[StoredProfits]) -> Mapping[str, Floats]:
     """Return the differences to each baseline, (seeds, days or episodes)."""
-    return {
-        name: np.stack(
-            [by_day(found.episodes.over(name), found.episodes.starts_ms) for found in profits]
-        )
-        for name in profits[0].episodes.baselines
-    }
+    seeds = [by_day(found.episodes.over_baselines, found.episodes.starts_ms) for found in profits]
+    return dict(zip(profits[0].episodes.baselines, np.stack(seeds, axis=1), strict=True))
 
 
 def judge_together(verdicts: Sequence[Verdict], *, variants: int) -> list[Verdict]:

@@ -4,6 +4,8 @@ All seeds are judged on the same periods, so a table of results (seeds, periods)
 Agreement of seeds says nothing of other periods, agreement of periods nothing of other seeds.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +58,19 @@ class TwoWayMean:
             return Estimate(self.mean, None, None)
         return Estimate(self.mean, self.mean - half, self.mean + half)
 
+    def p_above_exceeds(self, level: float) -> bool:
+        """Return whether `p_above` is larger than a level, much faster than by computing it.
+
+        A tail beyond a distance is larger than a level when half the width there exceeds it.
+        """
+        if self.mean <= 0.0:
+            return level < 0.5 or self._half(1.0 - level) < -self.mean
+        nearest = min(self.mean, self._corrected(self.mean, self.skewness))
+        return level < 0.5 and self._half(max(level, SMALLEST_P)) > nearest
+
     def _half(self, tail: float) -> float:
         of_seeds = self.of_seeds * float(stdtrit(self.seeds - 1, tail)) ** 2
-        return float(
-            np.sqrt(of_seeds + self.of_periods * float(stdtrit(self.periods - 1, tail)) ** 2)
-        )
+        return math.sqrt(of_seeds + self.of_periods * float(stdtrit(self.periods - 1, tail)) ** 2)
 
     def _p(self, mean: float, skewness: float) -> float:
         """Return the larger of the plain and the corrected p-value of a mean above zero."""
@@ -85,11 +95,12 @@ class TwoWayMean:
             return 0.5
         if distance >= self._half(SMALLEST_P):
             return SMALLEST_P
-        found = brentq(lambda log_p: self._half(np.exp(log_p)) - distance, *_LOG_RANGE)
-        return float(np.exp(found))
+        found = brentq(lambda log_p: self._half(math.exp(log_p)) - distance, *_LOG_RANGE)
+        return math.exp(found)
 
 
-_LOG_RANGE = (float(np.log(SMALLEST_P)), float(np.log(0.5)))
+_LOG_RANGE = (math.log(SMALLEST_P), math.log(0.5))
+_USUAL = 0.025
 
 UNKNOWN = TwoWayMean(float("nan"), 0, 0, float("nan"), float("nan"), float("nan"))
 
@@ -111,32 +122,61 @@ def two_way_mean(values: npt.ArrayLike) -> TwoWayMean:
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2:
         raise ValueError(f"values: found shape {table.shape}, expected (seeds, periods)")
-    if table.size == 0 or np.isnan(table).any():
-        return UNKNOWN
-    seeds, periods = table.shape
-    of_seeds, of_periods = table.mean(axis=1), table.mean(axis=0)
-    floor = 1e-24 * float(np.max(np.square(table)))
-    return TwoWayMean(
-        mean=float(table.mean()),
-        seeds=seeds,
-        periods=periods,
-        of_seeds=_squared_error(of_seeds, floor),
-        of_periods=_squared_error(of_periods, floor),
-        skewness=_skewness(of_periods, floor),
+    return two_way_means(table[None])[0]
+
+
+def two_way_means(values: Floats) -> list[TwoWayMean]:
+    """Return the two-way mean of each of several tables, (tables, seeds, periods)."""
+    count, seeds, periods = values.shape
+    if seeds == 0 or periods == 0:
+        return [UNKNOWN] * count
+    of_seeds, of_periods = values.mean(axis=2), values.mean(axis=1)
+    # What is but rounding is zero; NaN is not larger than anything.
+    floor = 1e-24 * np.square(values).max(axis=(1, 2))
+    columns = (
+        values.mean(axis=(1, 2)),
+        _squared_error(of_seeds, floor),
+        _squared_error(of_periods, floor),
+        _skewness(of_periods, floor),
     )
+    return [
+        UNKNOWN if math.isnan(mean) else TwoWayMean(mean, seeds, periods, *rest)
+        for mean, *rest in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
-def _squared_error(means: Floats, floor: float) -> float:
-    """Return the variance of a mean of means; what is but rounding is zero."""
-    if len(means) < 2:
+def largest_p_above(means: Sequence[TwoWayMean]) -> float:
+    """Return the largest `p_above` of several, NaN where one can't be told.
+
+    Roots are sought only for those that exceed what was found before them.
+    """
+    if any(math.isnan(mean.mean + mean.of_seeds + mean.of_periods) for mean in means):
         return float("nan")
-    variance = float(means.var(ddof=1))
-    return variance / len(means) if variance > floor else 0.0
+    # The larger a mean beside its errors, the smaller its p-value, nearly.
+    first, *others = sorted(means, key=lambda mean: mean.mean / (mean._half(_USUAL) or 1.0))
+    largest = first.p_above
+    for mean in others:
+        if mean.p_above_exceeds(largest):
+            largest = mean.p_above
+    return largest
 
 
-def _skewness(means: Floats, floor: float) -> float:
-    size = len(means)
-    if size < 3 or float(means.var(ddof=1)) <= floor:
-        return float("nan")
-    third = float(np.mean((means - means.mean()) ** 3)) * size**2 / ((size - 1) * (size - 2))
-    return float(third / means.var(ddof=1) ** 1.5)
+def _squared_error(means: Floats, floor: Floats) -> Floats:
+    """Return the variance of a mean of means (tables, means); what is but rounding is zero."""
+    size = means.shape[1]
+    if size < 2:
+        return np.full(len(means), np.nan)
+    variance = means.var(axis=1, ddof=1)
+    return np.where(variance > floor, variance / size, 0.0)
+
+
+def _skewness(means: Floats, floor: Floats) -> Floats:
+    """Return the skewness of means (tables, means), NaN where nothing varies."""
+    size = means.shape[1]
+    if size < 3:
+        return np.full(len(means), np.nan)
+    variance = means.var(axis=1, ddof=1)
+    third = ((means - means.mean(axis=1, keepdims=True)) ** 3).mean(axis=1)
+    third *= size**2 / ((size - 1) * (size - 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(variance > floor, third / variance**1.5, np.nan)
