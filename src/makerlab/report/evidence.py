@@ -1,8 +1,10 @@
 """What the profits per period of runs say: Sharpe ratios and what choosing leaves of them."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +68,7 @@ class GroupEvidence:
     """What is known of a ranking group as a whole, and of each of its runs by path."""
 
     behind: Behind
+    moments: Mapping[str, Moments]
     runs: Mapping[str, Evidence]
     overfitting: Overfitting
     variance: float | None
@@ -81,7 +84,8 @@ class GroupEvidence:
         found = _candidates(runs)
         if len({(each.periods.period, each.periods.per_year) for each in found}) > 1:
             return NO_EVIDENCE
-        each = [moments(profits.periods.learned) for profits in found]
+        walked = any(run.fold is not None for run in runs)
+        each = list(map(_moments, found)) if walked else [self.moments[run.path] for run in runs]
         together = Moments(
             observations=min(one.observations for one in each),
             mean=float(np.mean([one.mean for one in each])),
@@ -89,25 +93,29 @@ class GroupEvidence:
             skewness=float(np.mean([one.skewness for one in each])),
             raw_kurtosis=float(np.mean([one.raw_kurtosis for one in each])),
         )
-        return _evidence(together, found[0].periods, self.behind, self.variance)
+        (evidence,) = _evidence([(together, found[0].periods)], self.behind, self.variance)
+        return evidence
 
 
 def group_evidence(group: RankingGroup, behind: Behind) -> GroupEvidence:
     """Return what the stored profits of a group's runs say; `behind` counts what was tried."""
     found = {run.path: run.profits for run in group.records if run.profits is not None}
-    known = {path: moments(profits.periods.learned) for path, profits in found.items()}
+    known = {path: _moments(profits) for path, profits in found.items()}
     candidates = _candidates(_distinct(group.records))
-    together = [moments(profits.periods.learned) for profits in candidates]
-    variance = _variance_between_trials(together if group.walk_forward else list(known.values()))
+    tried = map(_moments, candidates) if group.walk_forward else known.values()
+    variance = _variance_between_trials(list(tried))
+    records = [(known[path], profits.periods) for path, profits in found.items()]
     return GroupEvidence(
         behind=behind,
-        runs={
-            path: _evidence(known[path], profits.periods, behind, variance)
-            for path, profits in found.items()
-        },
+        moments=known,
+        runs=dict(zip(found, _evidence(records, behind, variance), strict=True)),
         overfitting=_overfitting(_distinct(group.records), candidates),
         variance=variance,
     )
+
+
+def _moments(profits: StoredProfits) -> Moments:
+    return moments(profits.periods.learned)
 
 
 def _variance_between_trials(known: Sequence[Moments]) -> float | None:
@@ -125,37 +133,39 @@ def _variance_between_trials(known: Sequence[Moments]) -> float | None:
 
 
 def _evidence(
-    known: Moments, periods: StoredPeriods, behind: Behind, variance: float | None
-) -> Evidence:
-    named = {"period": periods.period, "periods": known.observations, "trials": behind.total}
-    if not math.isfinite(known.sharpe) or variance is None:
-        return Evidence(**named)  # type: ignore[arg-type]
-    shape = {"skewness": known.skewness, "raw_kurtosis": known.raw_kurtosis}
-    trials = max(behind.total, 1)
+    records: Sequence[tuple[Moments, StoredPeriods]], behind: Behind, variance: float | None
+) -> list[Evidence]:
+    """Return what each of several records says, by one computation for all: they are thousands."""
+    named = [
+        Evidence(period=periods.period, periods=known.observations, trials=behind.total)
+        for known, periods in records
+    ]
+    if variance is None:
+        return named
+    columns = np.array([known for known, _ in records], dtype=np.float64).reshape(-1, 5).T
+    observations, _, sharpe, skewness, raw_kurtosis = columns
+    shape = {"skewness": skewness, "raw_kurtosis": raw_kurtosis}
     # One fold is a shorter record than that of the candidates the variance is of.
-    variance = max(variance, 1.0 / (known.observations - 1))
-    psr = probabilistic_sharpe_ratio(known.sharpe, observations=known.observations, **shape)
-    deflated = deflated_sharpe_ratio(
-        known.sharpe, observations=known.observations, trials=trials, variance=variance, **shape
-    )
+    between = np.maximum(variance, 1.0 / np.maximum(observations - 1.0, 1.0))
+    luck: dict[str, Any] = {"trials": max(behind.total, 1), "variance": between}
+    psr = probabilistic_sharpe_ratio(sharpe, observations=observations, **shape)
+    deflated = deflated_sharpe_ratio(sharpe, observations=observations, **shape, **luck)
     length = minimum_track_record_length(
-        known.sharpe, benchmark=0.0, confidence=TRACK_RECORD_CONFIDENCE, **shape
+        sharpe, benchmark=0.0, confidence=TRACK_RECORD_CONFIDENCE, **shape
     )
-    return Evidence(
-        period=periods.period,
-        periods=known.observations,
-        sharpe=known.sharpe,
-        sharpe_annualised=known.sharpe * math.sqrt(periods.per_year),
-        psr=_known(psr),
-        deflated_sharpe=_known(deflated),
-        hurdle=_known(expected_maximum_sharpe(trials=trials, variance=variance)),
-        trials=behind.total,
-        track_record=_known(length),
-    )
+    annual = sharpe * np.sqrt([periods.per_year for _, periods in records])
+    hurdle = expected_maximum_sharpe(**luck)
+    rows = np.column_stack([sharpe, annual, psr, deflated, hurdle, length]).tolist()
+    names = ("sharpe", "sharpe_annualised", "psr", "deflated_sharpe", "hurdle", "track_record")
+    told: list[dict[str, Any]] = [
+        dict(zip(names, map(_known, row), strict=True)) if math.isfinite(row[0]) else {}
+        for row in rows
+    ]
+    return [dataclasses.replace(each, **more) for each, more in zip(named, told, strict=True)]
 
 
-def _known(value: float | npt.NDArray[np.float64]) -> float | None:
-    return None if math.isnan(float(value)) else float(value)
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _distinct(records: Sequence[RunRecord]) -> list[RunRecord]:

@@ -38,18 +38,19 @@ def moments(returns: npt.ArrayLike) -> Moments:
     size = len(sample)
     if size == 0:
         return Moments(0, np.nan, np.nan, np.nan, np.nan)
-    mean = float(sample.mean())
+    mean = float(sample.sum()) / size
     centred = sample - mean
-    second = float(np.mean(np.square(centred)))
+    squared = np.square(centred)
+    second = float(squared.sum()) / size
     # What rounding leaves of a constant is no variation.
-    if size < 2 or second <= 1e-24 * float(np.max(np.square(sample))):
+    if size < 2 or second <= 1e-24 * float(np.square(sample).max()):
         return Moments(size, mean, np.nan, np.nan, np.nan)
     return Moments(
         observations=size,
         mean=mean,
         sharpe=mean / float(np.sqrt(second * size / (size - 1))),
-        skewness=float(np.mean(centred**3)) / second**1.5,
-        raw_kurtosis=float(np.mean(centred**4)) / second**2,
+        skewness=float((squared * centred).sum()) / size / second**1.5,
+        raw_kurtosis=float(np.square(squared).sum()) / size / second**2,
     )
 
 
