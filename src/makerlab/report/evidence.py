@@ -1,6 +1,5 @@
 """What the profits per period of runs say: Sharpe ratios and what choosing leaves of them."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,12 +135,12 @@ def _evidence(
     records: Sequence[tuple[Moments, StoredPeriods]], behind: Behind, variance: float | None
 ) -> list[Evidence]:
     """Return what each of several records says, by one computation for all: they are thousands."""
-    named = [
-        Evidence(period=periods.period, periods=known.observations, trials=behind.total)
+    named: list[dict[str, Any]] = [
+        {"period": periods.period, "periods": known.observations, "trials": behind.total}
         for known, periods in records
     ]
     if variance is None:
-        return named
+        return [Evidence(**each) for each in named]
     columns = np.array([known for known, _ in records], dtype=np.float64).reshape(-1, 5).T
     observations, _, sharpe, skewness, raw_kurtosis = columns
     shape = {"skewness": skewness, "raw_kurtosis": raw_kurtosis}
@@ -161,7 +160,7 @@ def _evidence(
         dict(zip(names, map(_known, row), strict=True)) if math.isfinite(row[0]) else {}
         for row in rows
     ]
-    return [dataclasses.replace(each, **more) for each, more in zip(named, told, strict=True)]
+    return [Evidence(**each, **more) for each, more in zip(named, told, strict=True)]
 
 
 def _known(value: float) -> float | None:

@@ -77,8 +77,8 @@ def _read_lines(path: Path) -> dict[str, str]:
 
 def _head(run: RunDirectory) -> str:
     """Return a run's name and what changes when one of its files is replaced or edited."""
-    files = (run.manifest, run.evaluation.metrics, run.evaluation.profits)
-    stamps = json.dumps([stamp_of(path) for path in files], separators=(",", ":"))
+    evaluation = run.evaluation
+    stamps = [stamp_of(path) for path in (run.manifest, evaluation.metrics, evaluation.profits)]
     return f"{run.path.parent.name}/{run.name}\t{stamps}"
 
 

@@ -59,11 +59,20 @@ def _logits(performance: npt.ArrayLike, *, blocks: int) -> tuple[Floats, Floats]
         outside = (count[others].sum(1), first[others].sum(1), second[others].sum(1))
         ratios = _sharpe(*inside, offset=returns[0])
         best = ratios == ratios.max(axis=1, keepdims=True)
-        relative = rankdata(_sharpe(*outside, offset=returns[0]), axis=1)
-        relative /= returns.shape[1] + 1
-        logits.append(np.log(relative / (1.0 - relative))[best])
+        relative = _ranks(_sharpe(*outside, offset=returns[0]), best) / (returns.shape[1] + 1)
+        logits.append(np.log(relative / (1.0 - relative)))
         shares.append((best / best.sum(axis=1, keepdims=True))[best])
     return np.concatenate(logits), np.concatenate(shares)
+
+
+def _ranks(ratios: Floats, wanted: npt.NDArray[np.bool_]) -> Floats:
+    """Return the ranks of the wanted entries among their rows', equal ones sharing their mean."""
+    half, candidate = np.nonzero(wanted)
+    if len(half) > 2 * len(wanted):
+        return np.asarray(rankdata(ratios, axis=1)[wanted])
+    # To count what is smaller takes a tenth of the time of sorting.
+    rows, own = ratios[half], ratios[half, candidate, None]
+    return np.asarray((rows < own).sum(axis=1) + ((rows == own).sum(axis=1) + 1) / 2)
 
 
 def _checked(performance: npt.ArrayLike, blocks: int) -> Floats:
