@@ -42,6 +42,8 @@ class _Submitted:
     job: Job
     task: Task | None = None
     since: float = 0.0
+    looked: float | None = None
+    noted: float | None = None
     gone: float | None = None
     cancelled: bool = False
     killed: bool = False
@@ -213,15 +215,14 @@ class SlurmLauncher:
         entry = self._queue.get(task.place)
         if entry is None and self._seen <= submitted.since:
             return None
-        ended = entry is None or entry.ended
-        # A node that could not reach the controller at a job's end tells it a minute late or
-        # more; work that is done need not wait for that.
-        status = _read_status(task) if entry is None or ended or entry.completing else None
-        if not ended:
-            submitted.gone = None
-            if status != 0:
+        if entry is not None and not entry.ended:
+            if not self._is_over(submitted, task, entry):
                 return None
-        if status is None and self._may_speak(submitted, entry):
+            if not entry.completing:
+                # It would keep its place, or begin again.
+                self._leaving.append(_Leaving(task, 0.0))
+        status = _read_status(task)
+        if status is None and not _is_lost(entry) and self._may_speak(submitted, entry):
             return None
         text = _read_text(task.batch.errors(task.index))
         if entry is None and status is None:
@@ -233,12 +234,37 @@ class SlurmLauncher:
             status = -signal.SIGTERM if asked else -signal.SIGKILL
         return keep_errors(submitted.job, status, text, self._error_log)
 
+    def _is_over(self, submitted: _Submitted, task: Task, entry: Entry) -> bool:
+        """Whether a job that Slurm does not call ended is so all the same; asked once per look.
+
+        A node that could not reach the controller at a job's end tells it a minute late or more;
+        work that is done need not wait for that. A controller that was killed right after it was
+        told remembers the job as running, for half an hour or more.
+        """
+        submitted.gone = None
+        if submitted.looked == self._seen:
+            return False
+        submitted.looked = self._seen
+        status = _read_status(task)
+        if entry.lost:
+            return True
+        if status is None:
+            submitted.noted = None
+            return False
+        submitted.noted = submitted.noted or self._clock()
+        patient = self._clock() - submitted.noted < PATIENCE_SECONDS
+        return not patient or (entry.completing and status == 0)
+
     def _may_speak(self, submitted: _Submitted, entry: Entry | None) -> bool:
         """Whether the note of how a job ended may still appear."""
         if entry is not None and entry.state in _SILENT:
             return False
         submitted.gone = submitted.gone or self._clock()
         return self._clock() - submitted.gone < PATIENCE_SECONDS
+
+
+def _is_lost(entry: Entry | None) -> bool:
+    return entry is not None and entry.lost
 
 
 def ask_queue() -> Queue:

@@ -56,6 +56,11 @@ class Entry:
         """Whether its processes have ended, and the controller waits for its node to say so."""
         return self.state == "COMPLETING"
 
+    @property
+    def lost(self) -> bool:
+        """Whether Slurm holds it, after its node failed to start it, until somebody looks at it."""
+        return self.waits and "launch failed" in self.reason
+
     def sentence(self) -> str:
         """Return how it stands as a person reads it."""
         where = f" on {self.node}" if self.node else ""
