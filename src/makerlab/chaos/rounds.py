@@ -120,8 +120,10 @@ class _Chaos:
         try:
             status = driver.wait(self.options.longest)
         except subprocess.TimeoutExpired:
-            end_all(lab, driver)
             raise Failed(f"{lab}: the undisturbed matrix did not end; see driver.log") from None
+        finally:
+            # Nothing stays behind, not of an interrupted round either.
+            end_all(lab, driver)
         if status:
             raise Failed(f"{lab}: the undisturbed matrix failed ({status}); see driver.log")
         return artefacts(lab / "runs")
@@ -159,21 +161,23 @@ class _Play:
     def play(self) -> Round:
         began = self.clock()
         driver = self._start()
-        while self.clock() - began < self.options.longest:
-            try:
-                status = driver.wait(self.draws.uniform(SHORTEST_PAUSE, self.pause))
-            except subprocess.TimeoutExpired:
-                self.beside.mend()
-                if self.clock() < self.until:
-                    self._disturb(driver)
-                continue
-            if status == 0:
-                break
-            # As a user does who reads what went wrong.
-            self.sleep(self.draws.uniform(0.0, 2.0))
-            driver = self._start()
-        else:
-            self.round.wrong = [f"{self.lab}: not finished after {self.options.longest:.0f} s"]
+        try:
+            while self.clock() - began < self.options.longest:
+                try:
+                    status = driver.wait(self.draws.uniform(SHORTEST_PAUSE, self.pause))
+                except subprocess.TimeoutExpired:
+                    self.beside.mend()
+                    if self.clock() < self.until:
+                        self._disturb(driver)
+                    continue
+                if status == 0:
+                    break
+                # As a user does who reads what went wrong.
+                self.sleep(self.draws.uniform(0.0, 2.0))
+                driver = self._start()
+            else:
+                self.round.wrong = [f"{self.lab}: not finished after {self.options.longest:.0f} s"]
+        finally:
             end_all(self.lab, driver)
         self.round.seconds = self.clock() - began
         return self.round
