@@ -7,6 +7,7 @@ could be mistaken for, and carry a column `synthetic` wherever they are written.
 
 import dataclasses
 import hashlib
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,7 +73,7 @@ def generate_candles(settings: SyntheticSettings) -> Candles:
     rng = np.random.default_rng(settings.seed)
     process = _process(settings)
     # log lasting price, passing deviation, its pressure, log volatility over its median, flow
-    state = np.array([np.log(settings.start_price), 0.0, 0.0, 0.0, 0.0])
+    state = np.array([math.log(settings.start_price), 0.0, 0.0, 0.0, 0.0])
     state[3:] = rng.standard_normal(2) * (settings.volatility_variation, 1.0)
     bars = SECONDS_PER_DAY // settings.bar_seconds
     days = []
@@ -80,8 +81,7 @@ def generate_candles(settings: SyntheticSettings) -> Candles:
         draws = _draw(rng, bars, settings.substeps)
         log_prices, activity = _simulate_bars(state, process, draws)
         days.append(np.column_stack([log_prices, _log_volume(settings, activity, draws.volume)]))
-    with np.errstate(over="ignore", under="ignore"):
-        columns = np.exp(np.concatenate(days))
+    columns = _exponentials(np.concatenate(days))
     if not (np.isfinite(columns).all() and (columns > 0.0).all()):
         raise UserError(
             "data.synthetic: prices or volumes left the range of numbers; "
@@ -248,9 +248,27 @@ def _simulate_bars(state: Floats, process: _Process, draws: _Draws) -> tuple[Flo
 def _log_volume(settings: SyntheticSettings, activity: Floats, noise: Floats) -> Floats:
     """Return log volume (bars,) in base units."""
     minutes = settings.bar_seconds / SECONDS_PER_MINUTE
-    level = np.log(settings.volume_level * minutes)
-    elastic = settings.volume_elasticity * np.log(np.maximum(activity, 1e-12))
+    level = math.log(settings.volume_level * minutes)
+    elastic = settings.volume_elasticity * _logarithms(np.maximum(activity, 1e-12))
     return np.asarray(level + elastic + settings.volume_variation * noise)
+
+
+# Those of numpy have other last digits where the processor has AVX-512, and the same market would
+# be other data there.
+@kept
+def _exponentials(values: Floats) -> Floats:
+    result = np.empty_like(values)
+    for at in np.ndindex(values.shape):
+        result[at] = math.exp(values[at])
+    return result
+
+
+@kept
+def _logarithms(values: Floats) -> Floats:
+    result = np.empty_like(values)
+    for at in np.ndindex(values.shape):
+        result[at] = math.log(values[at])
+    return result
 
 
 def _candles(settings: SyntheticSettings, columns: Floats) -> Candles:
