@@ -16,7 +16,7 @@ from makerlab.report.stored import (
     StoredMetrics,
     StoredTuning,
 )
-from makerlab.runs.directory import RunDirectory
+from makerlab.runs.directory import RunDirectory, list_runs
 from makerlab.runs.manifest import COMPLETE, FAILED, RUNNING
 from makerlab.runs.owner import is_alive
 from makerlab.statistics.bootstrap import UNDEFINED, Estimate
@@ -136,11 +136,9 @@ _WAY_OUT = (
 
 def run_directories(runs_dir: Path) -> Iterator[RunDirectory]:
     """Yield what is a run or was meant to become one: RUNS_DIR/<algo>/<date_time_name>/."""
-    for algo in sorted(entry for entry in runs_dir.iterdir() if entry.is_dir()):
-        for entry in sorted(algo.iterdir()):
-            run = RunDirectory(entry)
-            if (_RUN_NAME.match(entry.name) and entry.is_dir()) or run.manifest.is_file():
-                yield run
+    for run in list_runs(runs_dir):
+        if (_RUN_NAME.match(run.name) and run.path.is_dir()) or run.manifest.is_file():
+            yield run
 
 
 class _Recorder:

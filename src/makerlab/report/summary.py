@@ -197,17 +197,22 @@ def _names(records: Iterable[RunRecord]) -> tuple[list[str], list[str], list[str
 
     Net profit is always among the last.
     """
-    headlines: dict[str, None] = {NET_PROFIT: None}
-    metrics: dict[str, None] = {}
-    baselines: dict[str, None] = {}
-    for record in records:
-        if record.metrics is not None:
-            headlines |= {record.headline: None}
-            for name in SEGMENTS:
-                segment = record.metrics.segment(name)
-                metrics |= dict.fromkeys(segment.metrics)
-                baselines |= dict.fromkeys(segment.baselines)
-    return list(metrics), list(baselines), list(headlines)
+    known = [record for record in records if record.metrics is not None]
+    segments = [segment for record in known for segment in _segments(record)]
+    # Nearly all have the same names.
+    metrics = dict.fromkeys(tuple(segment.metrics) for segment in segments)
+    baselines = dict.fromkeys(tuple(segment.baselines) for segment in segments)
+    headlines = dict.fromkeys([NET_PROFIT, *(record.headline for record in known)])
+    return _distinct(metrics), _distinct(baselines), list(headlines)
+
+
+def _segments(record: RunRecord) -> list[StoredSegment]:
+    metrics = record.metrics
+    return [] if metrics is None else [metrics.segment(name) for name in SEGMENTS]
+
+
+def _distinct(groups: Iterable[tuple[str, ...]]) -> list[str]:
+    return list(dict.fromkeys(itertools.chain.from_iterable(groups)))
 
 
 def _in_order(
