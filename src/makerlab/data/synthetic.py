@@ -79,8 +79,9 @@ def generate_candles(settings: SyntheticSettings) -> Candles:
     days = []
     for _ in range(settings.days):
         draws = _draw(rng, bars, settings.substeps)
-        log_prices, activity = _simulate_bars(state, process, draws)
-        days.append(np.column_stack([log_prices, _log_volume(settings, activity, draws.volume)]))
+        log_prices, log_activity = _simulate_bars(state, process, draws)
+        log_volume = _log_volume(settings, log_activity, draws.volume)
+        days.append(np.column_stack([log_prices, log_volume]))
     columns = _exponentials(np.concatenate(days))
     if not (np.isfinite(columns).all() and (columns > 0.0).all()):
         raise UserError(
@@ -208,12 +209,12 @@ def _draw(rng: np.random.Generator, bars: int, substeps: int) -> _Draws:
 def _simulate_bars(state: Floats, process: _Process, draws: _Draws) -> tuple[Floats, Floats]:
     """Advance `state` by one day of bars.
 
-    Returns log prices (bars, 4) as open, high, low, close, and activity (bars,): the product of
-    the bar's range and its volatility, each over its median.
+    Returns log prices (bars, 4) as open, high, low, close, and log activity (bars,): that of the
+    product of the bar's range and its volatility, each over its median.
     """
     bars, substeps = draws.lasting.shape
     log_prices = np.empty((bars, 4))
-    activity = np.empty(bars)
+    log_activity = np.empty(bars)
     volatility_noise = process.volatility_variation * np.sqrt(1 - process.volatility_persistence**2)
     flow_noise = np.sqrt(1 - process.flow_persistence**2)
     lasting, passing, pressure, log_volatility, flow = state
@@ -240,34 +241,25 @@ def _simulate_bars(state: Floats, process: _Process, draws: _Draws) -> tuple[Flo
             low = min(low, price)
         log_prices[bar] = np.array([opened, high, low, price])
         height = (high - low) / (MEDIAN_RANGE * process.volatility)
-        activity[bar] = height * np.exp(log_volatility)
+        log_activity[bar] = np.log(max(height * np.exp(log_volatility), 1e-12))
     state[:] = np.array([lasting, passing, pressure, log_volatility, flow])
-    return log_prices, activity
+    return log_prices, log_activity
 
 
-def _log_volume(settings: SyntheticSettings, activity: Floats, noise: Floats) -> Floats:
+def _log_volume(settings: SyntheticSettings, log_activity: Floats, noise: Floats) -> Floats:
     """Return log volume (bars,) in base units."""
     minutes = settings.bar_seconds / SECONDS_PER_MINUTE
     level = math.log(settings.volume_level * minutes)
-    elastic = settings.volume_elasticity * _logarithms(np.maximum(activity, 1e-12))
-    return np.asarray(level + elastic + settings.volume_variation * noise)
+    return level + settings.volume_elasticity * log_activity + settings.volume_variation * noise
 
 
-# Those of numpy have other last digits where the processor has AVX-512, and the same market would
-# be other data there.
+# As in the simulation, those of the system's library: numpy's, for whole arrays, have other last
+# digits where the processor has AVX-512, and the same market would be other data there.
 @kept
 def _exponentials(values: Floats) -> Floats:
     result = np.empty_like(values)
     for at in np.ndindex(values.shape):
         result[at] = math.exp(values[at])
-    return result
-
-
-@kept
-def _logarithms(values: Floats) -> Floats:
-    result = np.empty_like(values)
-    for at in np.ndindex(values.shape):
-        result[at] = math.log(values[at])
     return result
 
 

@@ -215,15 +215,21 @@ class SlurmLauncher:
         entry = self._queue.get(task.place)
         if entry is None and self._seen <= submitted.since:
             return None
-        if entry is not None and not entry.ended:
-            if not self._is_over(submitted, task, entry):
+        if entry is None or entry.ended:
+            status = _read_status(task)
+            if status is None and self._may_speak(submitted, entry):
+                return None
+        else:
+            # Once per look at the queue: a question of the file system for each job under way.
+            if submitted.looked == self._seen:
+                return None
+            submitted.looked = self._seen
+            status = _read_status(task)
+            if not self._is_over(submitted, entry, status):
                 return None
             if not entry.completing:
                 # It would keep its place, or begin again.
                 self._leaving.append(_Leaving(task, 0.0))
-        status = _read_status(task)
-        if status is None and not _is_lost(entry) and self._may_speak(submitted, entry):
-            return None
         text = _read_text(task.batch.errors(task.index))
         if entry is None and status is None:
             text = f"{text}\nleft the queue without a word"
@@ -234,18 +240,14 @@ class SlurmLauncher:
             status = -signal.SIGTERM if asked else -signal.SIGKILL
         return keep_errors(submitted.job, status, text, self._error_log)
 
-    def _is_over(self, submitted: _Submitted, task: Task, entry: Entry) -> bool:
-        """Whether a job that Slurm does not call ended is so all the same; asked once per look.
+    def _is_over(self, submitted: _Submitted, entry: Entry, status: int | None) -> bool:
+        """Whether a job that Slurm does not call ended is so all the same.
 
         A node that could not reach the controller at a job's end tells it a minute late or more;
         work that is done need not wait for that. A controller that was killed right after it was
         told remembers the job as running, for half an hour or more.
         """
         submitted.gone = None
-        if submitted.looked == self._seen:
-            return False
-        submitted.looked = self._seen
-        status = _read_status(task)
         if entry.lost:
             return True
         if status is None:
@@ -261,10 +263,6 @@ class SlurmLauncher:
             return False
         submitted.gone = submitted.gone or self._clock()
         return self._clock() - submitted.gone < PATIENCE_SECONDS
-
-
-def _is_lost(entry: Entry | None) -> bool:
-    return entry is not None and entry.lost
 
 
 def ask_queue() -> Queue:

@@ -74,7 +74,7 @@ class MatrixStatus:
     options: MatrixOptions
     driver: str | None
     driver_pid: int | None
-    elsewhere: "Elsewhere | None"
+    elsewhere: Elsewhere | None
     fraction: float | None
     seconds_left: float | None
     rows: tuple[Row, ...]

@@ -67,7 +67,6 @@ class GroupEvidence:
     """What is known of a ranking group as a whole, and of each of its runs by path."""
 
     behind: Behind
-    moments: Mapping[str, Moments]
     runs: Mapping[str, Evidence]
     overfitting: Overfitting
     variance: float | None
@@ -83,8 +82,7 @@ class GroupEvidence:
         found = _candidates(runs)
         if len({(each.periods.period, each.periods.per_year) for each in found}) > 1:
             return NO_EVIDENCE
-        walked = any(run.fold is not None for run in runs)
-        each = list(map(_moments, found)) if walked else [self.moments[run.path] for run in runs]
+        each = list(map(_moments, found))
         together = Moments(
             observations=min(one.observations for one in each),
             mean=float(np.mean([one.mean for one in each])),
@@ -106,7 +104,6 @@ def group_evidence(group: RankingGroup, behind: Behind) -> GroupEvidence:
     records = [(known[path], profits.periods) for path, profits in found.items()]
     return GroupEvidence(
         behind=behind,
-        moments=known,
         runs=dict(zip(found, _evidence(records, behind, variance), strict=True)),
         overfitting=_overfitting(_distinct(group.records), candidates),
         variance=variance,

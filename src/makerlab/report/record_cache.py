@@ -8,6 +8,7 @@ time. Few runs are not worth a file.
 import contextlib
 import functools
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def kept_run_files(
     if new or before:
         rows = (f"{head}\t{content}\n" for head, content in after.items())
         with contextlib.suppress(OSError):
-            write_lines(path, (f"{_version()}\n", *rows))
+            write_lines(path, itertools.chain([f"{_version()}\n"], rows))
 
 
 def _read_lines(path: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,10 +77,10 @@ def compare_folds(folds: Sequence[Results]) -> Verdict:
     reason = next((one for one in reasons if one is not None), None)
     if reason is not None:
         return dataclasses.replace(verdict, reason=reason)
-    means = [
-        {name: float(table.mean()) for name, table in _tables(_stored(kept)).items()}
-        for _, kept in folds
-    ]
+    means = []
+    for kept in (_stored(profits) for _, profits in folds):
+        each_mean = [float(table.mean()) for table in _tables(kept)]
+        means.append(dict(zip(kept[0].episodes.baselines, each_mean, strict=True)))
     if len({tuple(found) for found in means}) > 1:
         return dataclasses.replace(verdict, reason="its folds have different baselines")
     to_best = [
@@ -149,14 +149,14 @@ def compare(segments: Sequence[StoredSegment], profits: Sequence[StoredProfits |
     reason = _why_not(profits, best)
     if reason is not None:
         return dataclasses.replace(verdict, reason=reason)
-    tables = _tables(_stored(profits))
-    means = dict(zip(tables, two_way_means(np.stack(list(tables.values()))), strict=True))
-    to_best = means[best.pop() or ""]
+    kept = _stored(profits)
+    means = two_way_means(_tables(kept))
+    to_best = means[kept[0].episodes.baselines.index(best.pop() or "")]
     return dataclasses.replace(
         verdict,
         periods=to_best.periods,
         difference=to_best.interval(1.0 - LEVEL),
-        p_better=_known(largest_p_above(list(means.values()))),
+        p_better=_known(largest_p_above(means)),
         p_worse=_known(to_best.p_below),
         reason=_too_few(to_best.seeds, to_best.periods),
     )
@@ -182,10 +182,10 @@ def _too_few(seeds: int, periods: int) -> str | None:
     return "a single episode, others may differ" if periods < 2 else None
 
 
-def _tables(profits: Sequence[StoredProfits]) -> Mapping[str, Floats]:
-    """Return the differences to each baseline, (seeds, days or episodes)."""
+def _tables(profits: Sequence[StoredProfits]) -> Floats:
+    """Return the differences to each baseline, (baselines, seeds, days or episodes)."""
     seeds = [by_day(found.episodes.over_baselines, found.episodes.starts_ms) for found in profits]
-    return dict(zip(profits[0].episodes.baselines, np.stack(seeds, axis=1), strict=True))
+    return np.stack(seeds, axis=1)
 
 
 def judge_together(verdicts: Sequence[Verdict], *, variants: int) -> list[Verdict]:
